@@ -1,0 +1,14 @@
+//! Narrow representations of data, learned fast and proved.
+//!
+//! The rooms, in the one order in which they may use each other:
+//! `error → random → compute → data → objective → model → store → evaluate → train → report`.
+
+pub mod error;
+
+pub mod random;
+
+pub mod compute;
+
+pub mod data;
+
+pub use error::{Error, Result};
