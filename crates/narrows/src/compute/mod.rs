@@ -4,8 +4,18 @@
 //! device can be added without touching a model. Work is always cut into pieces of a fixed size
 //! that are summed in a fixed order: the number of threads never changes a bit of a result.
 
+mod decompose;
 mod matrix;
+mod moments;
+mod product;
 mod real;
 
+pub use decompose::{
+    Eigen, ThinSvd, orthonormal_rows, principal_angles, symmetric_eigen, symmetric_eigenvalues,
+    thin_svd,
+};
 pub use matrix::Matrix;
+
+pub use moments::{Moments, ProductPrecision, centred, column_means};
+pub use product::{multiply, multiply_add, multiply_then};
 pub use real::Real;

@@ -60,3 +60,29 @@ impl Real for f64 {
         self
     }
 }
+
+/// Shows a view of `T` as a view of `U` where both are the same type.
+///
+/// # Panics
+/// If they are not.
+#[allow(unsafe_code)]
+pub(super) fn same_type<T: Real, U: Real>(
+    view: ndarray::ArrayView2<'_, T>,
+) -> ndarray::ArrayView2<'_, U> {
+    assert_eq!(std::any::TypeId::of::<T>(), std::any::TypeId::of::<U>());
+    // SAFETY: `T` and `U` are the same type, as just asserted, so the two views are the same type
+    // too: pointer, shape, strides and lifetime pass unchanged.
+    unsafe { std::mem::transmute_copy(&view) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_type;
+
+    #[test]
+    fn a_view_is_shown_as_its_own_type() {
+        let array = ndarray::array![[1.0_f64, 2.0], [3.0, 4.0]];
+        let view: ndarray::ArrayView2<'_, f64> = same_type(array.t());
+        assert_eq!(view[[0, 1]], 3.0);
+    }
+}

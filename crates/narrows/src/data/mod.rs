@@ -6,7 +6,7 @@
 
 mod source;
 
-pub use source::{Precision, Source};
+pub use source::{Precision, ReadRows, Source};
 
 /// A source of rows and what is known about it.
 pub struct Dataset {
