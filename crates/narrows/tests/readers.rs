@@ -537,6 +537,23 @@ fn a_jpeg_of_one_grey_keeps_it() {
 }
 
 #[test]
+fn a_photograph_taken_sideways_is_turned_upright() {
+    let folder = Folder::new();
+    // Dark on the left; orientation 6 asks for a quarter turn to the right, so dark on the top.
+    let sideways = image::GrayImage::from_fn(32, 16, |x, _| image::Luma([x as u8 / 16 * 200]));
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    sideways.write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+    let tiff = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let length = (tiff.len() as u16 + 2).to_be_bytes();
+    let (start, rest) = jpeg.get_ref().split_at(2);
+    let bytes = [start, b"\xff\xe1", &length, tiff, rest].concat();
+    let set = opened(&folder.write("x.jpg", bytes));
+    assert_eq!(set.image, Some(ImageShape { height: 32, width: 16, channels: 1 }));
+    let row = all(&set).row(0).to_vec();
+    assert!(row[..100].iter().all(|v| *v < 10.0) && row[412..].iter().all(|v| *v > 190.0));
+}
+
+#[test]
 fn a_folder_of_pictures_in_natural_order() {
     let folder = Folder::new();
     for name in ["10.pgm", "2.pgm", "1.PGM"] {
@@ -649,6 +666,8 @@ fn paths_that_lead_nowhere() {
     assert_says(&refused(&format!("{file}#x")), &["a npz archive before '#'"]);
     assert_says(&refused(&folder.write("x.parquet", b"PAR1")), &["npy", "csv", "which is none"]);
     assert_says(&refused(&folder.write("x.npy", b"hello")), &["which is none"]);
+    #[cfg(unix)]
+    assert_says(&refused("/dev/zero"), &["a pipe or a device"]);
     let hash = folder.write("a#b.csv", "1,2\n");
     assert_eq!(all(&opened(&hash)), array![[1.0, 2.0]]);
 }
@@ -702,7 +721,24 @@ fn a_description_as_a_screen() {
     let options = OpenOptions { label_column: Some("kind".into()), ..Default::default() };
     let mut set = open(&path, &options).unwrap();
     set.name = "x.csv".into();
-    insta::assert_snapshot!(describe(&set).unwrap().screen(), @"");
+    insta::assert_snapshot!(describe(&set).unwrap().screen(), @r"
+    x.csv
+
+      rows       3
+      columns    2
+      numbers    read from text
+      names      in 1 of the columns
+      missing    1, the first in row 2, column 1
+      infinite   none
+      constant   none
+      classes    2: a (2), b (1)
+      memory     24 bytes as f32
+      content    34f9cc6cff34b44c
+
+      column  minimum  maximum   mean  missing  categories
+      size       1.25        3  2.125        1
+      colour                                    blue, red
+    ");
 }
 
 #[test]

@@ -10,7 +10,7 @@ const COLUMNS_SHOWN: usize = 200;
 /// Constant columns that are named.
 const CONSTANT_NAMED: usize = 10;
 /// Classes and categories that are shown on the screen.
-const NAMES_SHOWN: usize = 20;
+const NAMES_SHOWN: usize = 10;
 
 /// What a set holds. Missing values are `NaN`; the range and the mean are those of the finite
 /// ones, in which a category counts as its index.
@@ -263,16 +263,15 @@ impl Description {
         }
         facts.push(("numbers", numbers(self.element).to_owned()));
         // Figures over all columns say nothing where some of them count categories.
-        match (self.minimum, self.maximum, self.mean) {
-            (Some(low), Some(high), Some(mean)) if categorical == 0 => {
-                let range = format!("{} to {}, mean {}", figure(low), figure(high), figure(mean));
-                facts.push(("range", range));
-                facts.push(("zeros", format!("{:.1} %", 100.0 * self.zeros)));
-            }
-            _ if categorical > 0 => {
-                facts.push(("names", format!("in {categorical} of the columns")))
-            }
-            _ => {}
+        if let (Some(low), Some(high), Some(mean), 0) =
+            (self.minimum, self.maximum, self.mean, categorical)
+        {
+            let range = format!("{} to {}, mean {}", figure(low), figure(high), figure(mean));
+            facts.push(("range", range));
+            facts.push(("zeros", format!("{:.1} %", 100.0 * self.zeros)));
+        }
+        if categorical > 0 {
+            facts.push(("names", format!("in {} of the columns", grouped(categorical))));
         }
         facts.push(("missing", with_place(self.missing, self.first_missing)));
         facts.push(("infinite", with_place(self.infinite, self.first_infinite)));

@@ -1,6 +1,6 @@
 //! The bytes of a file: mapped where they lie plain on the disk, in memory where they were packed.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::ops::Deref;
 use std::path::Path;
@@ -48,8 +48,8 @@ pub(super) struct Content {
 impl Content {
     /// Maps `path`; a gzip file is decompressed into memory.
     pub(super) fn of(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|error| Error::read(path, error))?;
-        let about = file.metadata().map_err(|error| Error::read(path, error))?;
+        // Asked before it is opened: opening a pipe waits for whoever writes to it.
+        let about = fs::metadata(path).map_err(|error| Error::read(path, error))?;
         if !about.is_file() {
             return Err(Error::mistake(
                 "open",
@@ -58,6 +58,7 @@ impl Content {
                 "write the data to a file first",
             ));
         }
+        let file = File::open(path).map_err(|error| Error::read(path, error))?;
         let mapped = map(&file).map_err(|error| Error::read(path, error))?;
         let hash = content_hash(&mapped);
         let bytes = if mapped.starts_with(&[0x1f, 0x8b, 8]) {

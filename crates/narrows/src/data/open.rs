@@ -32,6 +32,10 @@ pub struct OpenOptions {
 /// Files of npy, idx and uncompressed npz are mapped, so that only the blocks that are read take
 /// memory; compressed files, tables and images are held in memory.
 ///
+/// [`Dataset::content_hash`] is the hash of the file; above 64 MiB it is a fingerprint, the hash of
+/// the length and of the first, middle and last 16 MiB. Of a folder the names and bytes of all
+/// images are hashed.
+///
 /// # Errors
 /// If there is no such file, its format is not known, it is damaged or it holds no rows; if
 /// labels are missing or their count differs from the rows; if an option does not apply.

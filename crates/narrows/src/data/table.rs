@@ -2,7 +2,7 @@
 //!
 //! The delimiter (comma, semicolon or tab) and a header line are recognised. A column is numeric
 //! if every cell that is present is a number; every other column is categorical. A cell is missing
-//! if it is empty or reads `NA`, `N/A`, `NaN`, `nan`, `null`, `?` or `-`.
+//! if it is empty or reads `NA`, `N/A`, `NaN`, `nan`, `null`, `?` or `-`. Empty lines are skipped.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
