@@ -4,8 +4,26 @@
 //! memory or straight from a file. A [`Dataset`] is a source together with what is known about it:
 //! labels, the names of columns, the size of the pictures.
 
+mod aside;
+mod demo;
+mod describe;
+mod idx;
+mod images;
+mod labels;
+mod mapped;
+mod memory;
+mod nearest;
+mod npy;
+mod npz;
+mod numbers;
+mod open;
 mod source;
+mod table;
 
+pub use describe::{ClassCount, ColumnSummary, Description, Place, describe};
+pub use images::write_image;
+pub use npy::{NpyWriter, write_npy};
+pub use open::{OpenOptions, open};
 pub use source::{Precision, ReadRows, Source};
 
 /// A source of rows and what is known about it.

@@ -1,0 +1,192 @@
+//! One door to every format: what a file holds is recognised by its first bytes.
+
+use std::path::{Path, PathBuf};
+
+use super::mapped::Content;
+use super::nearest::did_you_mean;
+use super::numbers::Numbers;
+use super::{Dataset, demo, idx, images, labels, npy, npz, table};
+use crate::error::{Error, Result};
+
+/// The formats that are read, as a message lists them.
+const FORMATS: &str = "npy, npz, idx (each also gzipped), csv, tsv, txt, png, jpeg, pgm, ppm or a \
+                       folder of images";
+
+/// How a set is to be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// Keeps the colours of images (red, green, blue); otherwise they become grey.
+    pub colour: bool,
+    /// The width and height that every image is brought to.
+    pub resize: Option<(usize, usize)>,
+    /// The column of a table that holds the classes: its name, or its number counted from 1.
+    pub label_column: Option<String>,
+    /// A separate file of labels: npy, npz (`PATH#name`), idx, a csv of one column, or a text file
+    /// with one label a line.
+    pub labels: Option<String>,
+}
+
+/// Opens the set called `spec`: a file, a folder of images, an array in a npz file (`PATH#name`)
+/// or a built-in set (`demo:NAME`).
+///
+/// Files of npy, idx and uncompressed npz are mapped, so that only the blocks that are read take
+/// memory; compressed files, tables and images are held in memory.
+///
+/// [`Dataset::content_hash`] is the hash of the file; above 64 MiB it is a fingerprint, the hash of
+/// the length and of the first, middle and last 16 MiB. Of a folder the names and bytes of all
+/// images are hashed.
+///
+/// # Errors
+/// If there is no such file, its format is not known, it is damaged or it holds no rows; if
+/// labels are missing or their count differs from the rows; if an option does not apply.
+pub fn open(spec: &str, options: &OpenOptions) -> Result<Dataset> {
+    if options.labels.is_some() && options.label_column.is_some() {
+        return Err(Error::mistake(
+            "open",
+            "labels from one place",
+            "a label file and a label column",
+            "give --labels or --label-column, not both",
+        ));
+    }
+    let mut dataset = match spec.strip_prefix("demo:") {
+        Some(name) => {
+            refuse_unused(spec, options, false, false)?;
+            demo::open(name)?
+        }
+        None => open_path(spec, options)?,
+    };
+    spec.clone_into(&mut dataset.name);
+    if let Some(file) = &options.labels {
+        dataset.labels = Some(labels::read(file, dataset.rows.rows())?);
+    }
+    Ok(dataset)
+}
+
+/// Opens a path without its label file.
+pub(super) fn open_path(spec: &str, options: &OpenOptions) -> Result<Dataset> {
+    let (path, member) = split(spec)?;
+    if path.is_dir() {
+        refuse_unused(spec, options, true, false)?;
+        return images::open_folder(&path, options);
+    }
+    let content = Content::of(&path)?;
+    let format = Format::of(&path, &content.bytes).ok_or_else(|| {
+        Error::mistake("open", FORMATS, format!("'{spec}', which is none of them"), "convert it")
+    })?;
+    refuse_unused(spec, options, format == Format::Image, format == Format::Table)?;
+    if member.is_some() && format != Format::Npz {
+        return Err(Error::mistake(
+            "open",
+            "a npz archive before '#'",
+            format!("'{}'", path.display()),
+            "give the path alone",
+        ));
+    }
+    match format {
+        Format::Npy => array(&path, content, npy::header),
+        Format::Idx => array(&path, content, idx::header),
+        Format::Npz => {
+            Ok(dataset(npz::open(&path, content.bytes, member.as_deref())?, content.hash))
+        }
+        Format::Image => images::open_one(&path, content, options),
+        Format::Table => table::open(&path, &content, options),
+    }
+}
+
+type Header = fn(&Path, &[u8]) -> Result<(super::numbers::Layout, usize)>;
+
+fn array(path: &Path, content: Content, header: Header) -> Result<Dataset> {
+    let (layout, start) = header(path, &content.bytes)?;
+    let data = start..content.bytes.len();
+    Ok(dataset(Numbers::new(path, content.bytes, data, layout)?, content.hash))
+}
+
+fn dataset(numbers: Numbers, content_hash: String) -> Dataset {
+    Dataset {
+        name: String::new(),
+        element: numbers.element(),
+        image: numbers.image(),
+        rows: Box::new(numbers),
+        labels: None,
+        columns: Vec::new(),
+        row_names: Vec::new(),
+        content_hash,
+    }
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Npy,
+    Npz,
+    Idx,
+    Image,
+    Table,
+}
+
+impl Format {
+    /// Recognised by the first bytes, and only for text by the extension.
+    pub(super) fn of(path: &Path, bytes: &[u8]) -> Option<Self> {
+        let text = table::extension(path).is_some();
+        match bytes {
+            _ if npy::recognises(bytes) => Some(Self::Npy),
+            _ if npz::recognises(bytes) => Some(Self::Npz),
+            _ if idx::recognises(bytes) => Some(Self::Idx),
+            // `P5` may also begin a table.
+            _ if images::recognises(bytes) && !text => Some(Self::Image),
+            _ if text => Some(Self::Table),
+            _ => None,
+        }
+    }
+}
+
+/// The path of `spec` and the name behind `#`, which may also be part of a file's own name.
+pub(super) fn split(spec: &str) -> Result<(PathBuf, Option<String>)> {
+    if Path::new(spec).exists() {
+        return Ok((PathBuf::from(spec), None));
+    }
+    match spec.rsplit_once('#') {
+        Some((path, name)) if Path::new(path).exists() => {
+            Ok((PathBuf::from(path), Some(name.to_owned())))
+        }
+        Some((path, _)) => Err(not_found(Path::new(path))),
+        None => Err(not_found(Path::new(spec))),
+    }
+}
+
+fn not_found(path: &Path) -> Error {
+    let exists = |folder: &&Path| !folder.as_os_str().is_empty() && folder.exists();
+    let parent = path.ancestors().skip(1).find(exists).unwrap_or(Path::new("."));
+    let names: Vec<String> = std::fs::read_dir(parent)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    let missing = path.strip_prefix(parent).unwrap_or(path).iter().next().unwrap_or_default();
+    let hint = did_you_mean(&missing.to_string_lossy(), names.iter().map(String::as_str));
+    Error::mistake(
+        "open",
+        format!("a file or folder '{}'", path.display()),
+        format!("no '{}' in '{}'", missing.display(), parent.display()),
+        hint,
+    )
+}
+
+/// An option that would silently do nothing is a mistake.
+fn refuse_unused(spec: &str, options: &OpenOptions, images: bool, table: bool) -> Result<()> {
+    let unused = [
+        (options.colour && !images, "--colour", "images"),
+        (options.resize.is_some() && !images, "--resize", "images"),
+        (options.label_column.is_some() && !table, "--label-column", "a csv or tsv table"),
+    ];
+    match unused.into_iter().find(|(unused, ..)| *unused) {
+        Some((_, option, expected)) => Err(Error::mistake(
+            "open",
+            format!("{expected} for {option}"),
+            format!("'{spec}'"),
+            format!("leave {option} out"),
+        )),
+        None => Ok(()),
+    }
+}
