@@ -4,8 +4,10 @@
 //! memory or straight from a file. A [`Dataset`] is a source together with what is known about it:
 //! labels, the names of columns, the size of the pictures.
 
+mod prepare;
 mod source;
 
+pub use prepare::{Missing, Preparation, PrepareConfig, Prepared, Scale};
 pub use source::{Precision, ReadRows, Source};
 
 /// A source of rows and what is known about it.
