@@ -4,8 +4,10 @@
 //! memory or straight from a file. A [`Dataset`] is a source together with what is known about it:
 //! labels, the names of columns, the size of the pictures.
 
+pub mod demo;
 mod prepare;
 mod source;
+pub mod synthetic_faces;
 
 pub use prepare::{Missing, Preparation, PrepareConfig, Prepared, Scale};
 pub use source::{Precision, ReadRows, Source};
