@@ -1,9 +1,199 @@
-//! Sets that need no file.
+//! Sets that need no file: `demo:digits` and `demo:faces`.
+//!
+//! `demo:faces` takes knobs after a question mark, as in `demo:faces?people=40&lighting=1.2`; see
+//! [`FaceKnobs`].
 
-use super::Dataset;
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use super::synthetic_faces::{FaceKnobs, generate};
+use super::memory::Held;
+use super::{Dataset, Element, ImageShape, Labels};
 use crate::error::{Error, Result};
 
-/// The set called `demo:NAME`.
+/// What every name of a demonstration set starts with.
+pub(super) const PREFIX: &str = "demo:";
+
+/// Opens `demo:digits` (1,797 pictures of 8 × 8 with values 0 to 16, after Alpaydin and Kaynak) or
+/// `demo:faces` (synthetic people; the same knobs give the same bytes).
+///
+/// # Errors
+/// If there is no such set, or a knob is unknown or out of range.
 pub(super) fn open(name: &str) -> Result<Dataset> {
-    Err(Error::mistake("open", "demo:digits, demo:faces", format!("demo:{name}"), "check the name"))
+    let set = name.strip_prefix(PREFIX).unwrap_or_default();
+    let (set, knobs) = set.split_once('?').unwrap_or((set, ""));
+    match set {
+        "digits" if knobs.is_empty() => digits(name),
+        "digits" => Err(Error::mistake(
+            format!("open {name}"),
+            "demo:digits without knobs",
+            format!("`?{knobs}`"),
+            "leave out everything from the question mark on",
+        )),
+        "faces" => faces(name, &read_knobs(name, knobs)?),
+        _ => Err(Error::mistake(
+            format!("open {name}"),
+            "demo:digits or demo:faces",
+            format!("`{name}`"),
+            "choose one of the two",
+        )),
+    }
+}
+
+fn digits(name: &str) -> Result<Dataset> {
+    let images = unpack(include_bytes!("digits/images.idx3-ubyte.gz"), 16)?;
+    let classes = unpack(include_bytes!("digits/labels.idx1-ubyte.gz"), 8)?;
+    let labels = Labels {
+        classes: classes.into_iter().map(usize::from).collect(),
+        names: (0..10).map(|digit| digit.to_string()).collect(),
+    };
+    // 0 to 16 and not to 255: to divide by 255 would leave hardly any contrast.
+    Ok(pictures(name, images, 8, Element::Integer, labels))
+}
+
+fn faces(name: &str, knobs: &FaceKnobs) -> Result<Dataset> {
+    let faces = generate(knobs)?;
+    let digits = knobs.people.to_string().len().max(2);
+    let labels = Labels {
+        classes: faces.truth.iter().map(|truth| truth.person).collect(),
+        names: (1..=knobs.people).map(|person| format!("person {person:0digits$}")).collect(),
+    };
+    Ok(pictures(name, faces.pixels, knobs.size, Element::U8, labels))
+}
+
+/// The values of an idx file behind its header.
+fn unpack(packed: &[u8], header: u64) -> Result<Vec<u8>> {
+    let mut values = Vec::new();
+    let mut file = GzDecoder::new(packed);
+    std::io::copy(&mut file.by_ref().take(header), &mut std::io::sink())
+        .and_then(|_| file.read_to_end(&mut values))
+        .map_err(|source| Error::read("demo:digits", source))?;
+    Ok(values)
+}
+
+fn pictures(
+    name: &str,
+    pixels: Vec<u8>,
+    side: usize,
+    element: Element,
+    labels: Labels,
+) -> Dataset {
+    let content_hash = blake3::hash(&pixels).to_hex().to_string();
+    Dataset {
+        name: name.to_owned(),
+        rows: Box::new(Held::new(pixels, side * side)),
+        element,
+        image: Some(ImageShape { height: side, width: side, channels: 1 }),
+        labels: Some(labels),
+        columns: Vec::new(),
+        row_names: Vec::new(),
+        content_hash,
+    }
+}
+
+fn read_knobs(name: &str, text: &str) -> Result<FaceKnobs> {
+    const NAMES: &str = "people, images, size, lighting, pose, expression, identity, seed";
+    let refuse = |expected: &str, got: &str| {
+        let remedy = "write knobs as in demo:faces?people=20&lighting=0.5";
+        Error::mistake(format!("open {name}"), expected, format!("`{got}`"), remedy)
+    };
+    let mut knobs = FaceKnobs::default();
+    for setting in text.split('&').filter(|setting| !setting.is_empty()) {
+        let (knob, value) = setting.split_once('=').ok_or_else(|| refuse("knob=value", setting))?;
+        let whole = || value.parse().map_err(|_| refuse("a whole number", setting));
+        let number = || value.parse().map_err(|_| refuse("a number", setting));
+        match knob {
+            "people" => knobs.people = whole()?,
+            "images" => knobs.images_per_person = whole()?,
+            "size" => knobs.size = whole()?,
+            "seed" => knobs.seed = value.parse().map_err(|_| refuse("a whole number", setting))?,
+            "lighting" => knobs.lighting = number()?,
+            "pose" => knobs.pose = number()?,
+            "expression" => knobs.expression = number()?,
+            "identity" => knobs.identity = number()?,
+            _ => return Err(refuse(&format!("one of the knobs {NAMES}"), knob)),
+        }
+    }
+    Ok(knobs)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn rows(set: &Dataset) -> Vec<f32> {
+        let mut values = vec![0.0; set.rows.rows() * set.rows.dim()];
+        set.rows.read_f32(0, &mut values).unwrap();
+        values
+    }
+
+    #[test]
+    fn digits_are_those_of_scikit_learn() {
+        // `load_digits()` of scikit-learn 1.9.1: counts per class, sum of all values, first row.
+        let set = open("demo:digits").unwrap();
+        let labels = set.labels.as_ref().unwrap();
+        let mut counts = [0; 10];
+        labels.classes.iter().for_each(|&class| counts[class] += 1);
+        assert_eq!(counts, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
+        let values = rows(&set);
+        assert_eq!(values.len(), 1797 * 64);
+        assert_eq!(values.iter().map(|&x| f64::from(x)).sum::<f64>(), 561_718.0);
+        assert_eq!(values[..12], [0., 0., 5., 13., 9., 1., 0., 0., 0., 0., 13., 15.]);
+        let mut last = [0.0; 64];
+        set.rows.read_f64(1796, &mut last).unwrap();
+        assert_eq!(last[..12], [0., 0., 10., 14., 8., 1., 0., 0., 0., 2., 16., 14.]);
+        assert_eq!(set.element, Element::Integer);
+        assert_eq!(set.image, Some(ImageShape { height: 8, width: 8, channels: 1 }));
+    }
+
+    #[test]
+    fn faces_take_knobs() {
+        let set = open("demo:faces?people=3&images=2&size=32&lighting=0&seed=5").unwrap();
+        assert_eq!((set.rows.rows(), set.rows.dim()), (6, 1024));
+        let labels = set.labels.as_ref().unwrap();
+        assert_eq!(labels.classes, [0, 0, 1, 1, 2, 2]);
+        assert_eq!(labels.names, ["person 01", "person 02", "person 03"]);
+        let other = open("demo:faces?people=3&images=2&size=32&lighting=0&seed=6").unwrap();
+        assert_ne!(set.content_hash, other.content_hash);
+        assert_ne!(rows(&set), rows(&other));
+    }
+
+    #[test]
+    fn wrong_names_are_refused() {
+        let message = |name: &str| open(name).err().unwrap().to_string();
+        assert_eq!(
+            message("demo:cats"),
+            "open demo:cats: expected demo:digits or demo:faces but got `demo:cats`; \
+             choose one of the two"
+        );
+        assert_eq!(
+            message("demo:faces?light=1"),
+            "open demo:faces?light=1: expected one of the knobs people, images, size, lighting, \
+             pose, expression, identity, seed but got `light`; write knobs as in \
+             demo:faces?people=20&lighting=0.5"
+        );
+        assert!(message("demo:faces?people=many").contains("a whole number but got `people=many`"));
+        assert!(message("demo:faces?people").contains("knob=value"));
+        assert!(message("demo:faces?size=1000").contains("size between 16 and 256"));
+        assert!(message("demo:digits?size=9").contains("demo:digits without knobs"));
+    }
+
+    /// `NARROWS_SHEET=faces.png NARROWS_FACES=demo:faces?pose=0.5 cargo test -- --ignored sheet`
+    #[test]
+    #[ignore = "writes a sheet to look at, not a check"]
+    fn contact_sheet() {
+        let set = std::env::var("NARROWS_FACES").unwrap_or("demo:faces".into());
+        let set = open(&set).unwrap();
+        let (values, size) = (rows(&set), set.image.unwrap().width);
+        let columns = values.len() / (size * size) / set.labels.unwrap().names.len();
+        let sheet_size = ((columns * size) as u32, (values.len() / size / columns) as u32);
+        let sheet = image::GrayImage::from_fn(sheet_size.0, sheet_size.1, |x, y| {
+            let (x, y) = (x as usize, y as usize);
+            let picture = y / size * columns + x / size;
+            image::Luma([values[(picture * size + y % size) * size + x % size] as u8])
+        });
+        sheet.save(std::env::var("NARROWS_SHEET").unwrap()).unwrap();
+    }
 }

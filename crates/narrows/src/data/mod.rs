@@ -17,13 +17,16 @@ mod npy;
 mod npz;
 mod numbers;
 mod open;
+mod prepare;
 mod source;
+pub mod synthetic_faces;
 mod table;
 
 pub use describe::{ClassCount, ColumnSummary, Description, Place, describe};
 pub use images::write_image;
 pub use npy::{NpyWriter, write_npy};
 pub use open::{OpenOptions, open};
+pub use prepare::{Missing, Preparation, PrepareConfig, Prepared, Scale};
 pub use source::{Precision, ReadRows, Source};
 
 /// A source of rows and what is known about it.

@@ -48,12 +48,11 @@ pub fn open(spec: &str, options: &OpenOptions) -> Result<Dataset> {
             "give --labels or --label-column, not both",
         ));
     }
-    let mut dataset = match spec.strip_prefix("demo:") {
-        Some(name) => {
-            refuse_unused(spec, options, false, false)?;
-            demo::open(name)?
-        }
-        None => open_path(spec, options)?,
+    let mut dataset = if spec.starts_with(demo::PREFIX) {
+        refuse_unused(spec, options, false, false)?;
+        demo::open(spec)?
+    } else {
+        open_path(spec, options)?
     };
     spec.clone_into(&mut dataset.name);
     if let Some(file) = &options.labels {
