@@ -11,4 +11,7 @@ pub mod compute;
 
 pub mod data;
 
+/// One self-contained HTML page from the records of a run.
+pub mod report;
+
 pub use error::{Error, Result};
