@@ -152,7 +152,7 @@ fn cards(report: &FacesReport) -> Vec<Card> {
     if let Some(rate) = best(&report.rates, false) {
         cards.push(Card {
             value: percent(rate.mean),
-            label: "of probes identified".into(),
+            label: "probes identified".into(),
             note: format!("{} eigenfaces, {}", rate.components.unwrap_or(0), rate.distance),
         });
     }
@@ -310,15 +310,24 @@ fn gallery(codes: &Codes) -> Section {
 }
 
 fn verification(curves: &[Curve]) -> Section {
-    let mut series =
-        vec![Series::new("equal errors", Style::Dashed, 7, vec![[0.0, 1.0], [1.0, 0.0]])];
+    let mut series = Vec::new();
+    let mut lowest: f64 = 1.0;
     for (colour, curve) in curves.iter().enumerate() {
         let error = curve.equal_error_rate;
         let name = format!("{} (equal error rate {})", curve.name, percent(error));
-        series.push(Series::new(&name, Style::Line, colour, curve.points.clone()));
+        // Before the first false accept there is no place on a logarithmic axis.
+        let points = curve.points.iter().copied().filter(|point| point[0] > 0.0).collect();
+        lowest = curve.points.iter().filter(|p| p[0] > 0.0).fold(lowest, |low, p| low.min(p[1]));
+        series.push(Series::new(&name, Style::Line, colour, points));
         series.push(Series::new("", Style::Points, colour, vec![[error, 1.0 - error]]));
     }
-    let (x, y) = (Axis::share("false accepts"), Axis::share("true accepts"));
+    let equal = (1..=100).map(|part| f64::from(part) * (1.0 - lowest) / 100.0);
+    let equal = equal.filter(|rate| *rate > 0.0).map(|rate| [rate, 1.0 - rate]).collect();
+    if !series.is_empty() {
+        series.push(Series::new("as many of both errors", Style::Dashed, 7, equal));
+    }
+    let x = Axis { scale: Scale::Logarithmic, ..Axis::share("false accepts") };
+    let y = Axis { covers: vec![1.0], ..Axis::share("true accepts") };
     let drawing = Chart { x, y, series, guides: Vec::new(), square: true }.render();
     Section {
         heading: "Verification".into(),

@@ -33,8 +33,11 @@ pub fn write(path: impl AsRef<Path>, html: &str) -> Result<()> {
     let path = path.as_ref();
     let refused = |source| Error::write(path, source);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut aside =
-        tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(refused)?;
+    let mut builder = tempfile::Builder::new();
+    // A page is there to be shown: readable as any other file, not only by its owner.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut aside = builder.tempfile_in(folder.unwrap_or(Path::new("."))).map_err(refused)?;
     aside.write_all(html.as_bytes()).map_err(refused)?;
     aside.persist(path).map_err(|failed| refused(failed.error))?;
     Ok(())

@@ -251,7 +251,7 @@ fn example_table(examples: &Examples, names: &[String]) -> Table {
             let [value, back] = pair.map(|value| number(f64::from(value)));
             format!("{}: {value} → {back}", column_name(names, column))
         });
-        vec![name, number(error), worst.collect::<Vec<_>>().join("   ")]
+        vec![name, number(error), worst.collect::<Vec<_>>().join("; ")]
     });
     let columns = ["row", "#squared error", "value → reconstruction"].map(String::from).into();
     Table { columns, rows: rows.collect() }
@@ -416,11 +416,10 @@ fn certificate(certificate: &Certificate) -> Section {
         blocks: vec![
             Block::Figure(chart.render(), String::new()),
             Block::Formula(format!(
-                "(loss − optimum) / optimum = ({} − {}) / {} = {}",
-                number(certificate.loss),
+                "(loss − optimum) / optimum = {}   (optimum {}, loss {})",
+                number(certificate.relative_excess_loss),
                 number(certificate.optimum),
-                number(certificate.optimum),
-                number(certificate.relative_excess_loss)
+                number(certificate.loss)
             )),
         ],
     }

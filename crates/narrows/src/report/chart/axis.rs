@@ -85,7 +85,9 @@ impl Axis {
             .chain(self.covers.iter().copied().filter(shown))
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
         let ticks = match self.scale {
-            Scale::Linear => linear_ticks(low, high, self.kind),
+            Scale::Linear => linear_ticks(low, high, 8.0, self.kind),
+            // Over less than a factor of five, a logarithmic axis has no powers of ten to mark.
+            Scale::Logarithmic if high < 5.0 * low => linear_ticks(low, high, 4.0, self.kind),
             Scale::Logarithmic => logarithmic_ticks(low, high),
         };
         Some(Ruler { scale: self.scale, kind: self.kind, ticks })
@@ -125,24 +127,23 @@ impl Ruler {
         let factor = if self.kind == Kind::Share { 100.0 } else { 1.0 };
         let unit = if self.kind == Kind::Share { "%" } else { "" };
         let step = (self.ticks[1] - self.ticks[0]) * factor;
+        let last = self.ticks.len() - 1;
+        let even = (self.ticks[last] - self.ticks[last - 1]) * factor < 1.5 * step;
         self.ticks.iter().map(move |&tick| {
             let shown = tick * factor;
-            let label = match self.scale {
-                Scale::Linear => linear_label(shown, step),
-                Scale::Logarithmic => logarithmic_label(shown),
-            };
+            let label = if even { linear_label(shown, step) } else { logarithmic_label(shown) };
             (tick, label + unit)
         })
     }
 }
 
-/// Multiples of 1, 2 or 5 times a power of ten, at most seven steps, from just below `low` to
-/// just above `high`.
-fn linear_ticks(low: f64, high: f64, kind: Kind) -> Vec<f64> {
+/// Multiples of 1, 2 or 5 times a power of ten, about `steps` of them or fewer, from
+/// just below `low` to just above `high`.
+fn linear_ticks(low: f64, high: f64, steps: f64, kind: Kind) -> Vec<f64> {
     let narrow = high - low <= 1e-12 * low.abs().max(high.abs());
     let widen = if narrow { if low == 0.0 { 0.5 } else { low.abs() / 10.0 } } else { 0.0 };
     let (low, high) = (low - widen, high + widen);
-    let rough = (high - low) / 5.0;
+    let rough = (high - low) / steps;
     let power = 10f64.powf(rough.log10().floor());
     let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|factor| factor * power >= rough * 0.999);
     let step = factor.unwrap_or(10.0) * power;
@@ -227,6 +228,7 @@ mod tests {
             ["10⁻⁷", "10⁻⁵", "0.001", "0.1", "10"]
         );
         assert_eq!(labels(Axis::logarithmic(""), &[3.0, 40.0]), ["2", "5", "10", "20", "50"]);
+        assert_eq!(labels(Axis::logarithmic(""), &[1.31, 1.38]).first().unwrap(), "1.30");
     }
 
     #[test]
@@ -243,7 +245,7 @@ mod tests {
         ) {
             let high = low + span * 10f64.powi(exponent);
             let kind = if whole { Kind::Whole } else { Kind::Number };
-            let ticks = linear_ticks(low, high, kind);
+            let ticks = linear_ticks(low, high, 8.0, kind);
             let difference = ticks[1] - ticks[0];
             let power = 10f64.powf((difference.log10() + 1e-3).floor());
             let nice = [1.0, 2.0, 5.0].map(|factor| factor * power).into_iter();
@@ -254,7 +256,7 @@ mod tests {
             prop_assert!(ticks.iter().all(|t| (t / step - (t / step).round()).abs() < 1e-3));
             let slack = 1e-8 * step + 1e-15 * low.abs();
             prop_assert!(ticks[0] <= low + slack && ticks[ticks.len() - 1] >= high - slack);
-            prop_assert!((2..=9).contains(&ticks.len()), "{ticks:?}");
+            prop_assert!((2..=11).contains(&ticks.len()), "{ticks:?}");
             prop_assert!(!whole || step > 0.999);
         }
 

@@ -76,18 +76,19 @@ fn axes(chart: &Chart, frame: &Frame) -> String {
             frame.up(value)
         );
     }
-    for (value, label) in frame.x.labels() {
+    let crowded = frame.x.labels().count() > 6;
+    for (place, (value, label)) in frame.x.labels().enumerate() {
+        let class = if crowded && place % 2 == 1 { " class=\"second\"" } else { "" };
         let _ = write!(
             svg,
-            "<line x1=\"{0}\" x2=\"{0}\" y1=\"100%\" y2=\"100%\" class=\"tick\"/>\
-             <text x=\"{0}\" y=\"100%\" dy=\"19\" text-anchor=\"middle\">{label}</text>",
+            "<text{class} x=\"{0}\" y=\"100%\" dy=\"19\" text-anchor=\"middle\">{label}</text>",
             frame.across(value)
         );
     }
     let _ = write!(
         svg,
         "<text class=\"name\" x=\"100%\" y=\"100%\" dy=\"38\" text-anchor=\"end\">{} →</text>\
-         <text class=\"name y\" x=\"0\" y=\"-16\">↑ {}</text></g>",
+         <text class=\"name y\" x=\"0\" y=\"-23\">↑ {}</text></g>",
         escape(&chart.x.label),
         escape(&chart.y.label)
     );
@@ -115,15 +116,20 @@ fn stretched(chart: &Chart, series: &Series, frame: &Frame) -> String {
 
 fn path(chart: &Chart, points: &[[f64; 2]], frame: &Frame) -> String {
     let mut path = String::new();
-    let mut pen = 'M';
-    for point in points {
+    let mut drawn: Option<[f64; 2]> = None;
+    for (place, point) in points.iter().enumerate() {
         if !chart.can_show(point) {
-            pen = 'M';
+            drawn = None;
             continue;
         }
         let [x, y] = frame.thousandths(*point);
-        let _ = write!(path, "{pen}{x:.1} {y:.1}");
-        pen = 'L';
+        // A step that nobody can see only weighs; the last point is always reached.
+        let unseen = |[left, up]: [f64; 2]| (x - left).abs() < 0.5 && (y - up).abs() < 0.5;
+        if drawn.is_some_and(unseen) && place + 1 < points.len() {
+            continue;
+        }
+        let _ = write!(path, "{}{x:.1} {y:.1}", if drawn.is_some() { 'L' } else { 'M' });
+        drawn = Some([x, y]);
     }
     path
 }
@@ -184,10 +190,14 @@ fn bar(x: f64, y: f64, frame: &Frame) -> String {
 fn guide(guide: &Guide, frame: &Frame) -> String {
     match guide {
         Guide::Vertical(at, label) if frame.x.can_place(*at) => {
-            let (end, side) = if frame.x.place(*at) > 0.6 { ("end", -6) } else { ("start", 6) };
+            let anchor = match frame.x.place(*at) {
+                left if left < 0.15 => "start",
+                right if right > 0.85 => "end",
+                _ => "middle",
+            };
             format!(
                 "<g class=\"guide\"><line x1=\"{0}\" x2=\"{0}\" y1=\"0\" y2=\"100%\"/>\
-                 <text x=\"{0}\" y=\"12\" dx=\"{side}\" text-anchor=\"{end}\">{1}</text></g>",
+                 <text x=\"{0}\" y=\"-5\" text-anchor=\"{anchor}\">{1}</text></g>",
                 frame.across(*at),
                 escape(label)
             )
@@ -204,7 +214,8 @@ fn guide(guide: &Guide, frame: &Frame) -> String {
 
 /// The lines whose names stand at their right ends where there is room.
 fn labelled_directly(chart: &Chart) -> Vec<&Series> {
-    let lines = || chart.series.iter().filter(|s| s.style == Style::Line && !s.name.is_empty());
+    let line = |series: &&Series| matches!(series.style, Style::Line | Style::Dashed);
+    let lines = || chart.series.iter().filter(line).filter(|series| !series.name.is_empty());
     let fits = lines().all(|s| s.name.chars().count() <= 22) && (2..=8).contains(&lines().count());
     if fits && !chart.square { lines().collect() } else { Vec::new() }
 }
@@ -234,27 +245,42 @@ fn names_at_ends(series: &[&Series], chart: &Chart, frame: &Frame) -> String {
 }
 
 fn names_at_centroids(chart: &Chart, frame: &Frame) -> String {
-    let mut svg = String::from("<g class=\"centroids\">");
     let clouds = chart.series.iter().filter(|s| s.style == Style::Points && !s.name.is_empty());
+    let mut taken = Vec::new();
+    let mut svg = String::from("<g class=\"centroids\">");
     for series in clouds {
-        let shown: Vec<_> = series
-            .points
-            .iter()
-            .filter(|p| chart.can_show(p))
-            .map(|p| frame.thousandths(*p))
-            .collect();
-        let mean = |axis: usize| shown.iter().map(|p| p[axis]).sum::<f64>() / shown.len() as f64;
-        if !shown.is_empty() {
-            let (x, y) = (mean(0) / 10.0, mean(1) / 10.0);
-            let colour = colour_class(series.colour);
-            let name = escape(&series.name);
-            let _ = write!(
-                svg,
-                "<text class=\"{colour}\" x=\"{x:.2}%\" y=\"{y:.2}%\" dy=\".34em\">{name}</text>"
-            );
+        let shown = series.points.iter().filter(|point| chart.can_show(point));
+        let places: Vec<_> = shown.map(|point| frame.thousandths(*point)).collect();
+        if places.is_empty() {
+            continue;
         }
+        let mean = |axis: usize| places.iter().map(|p| p[axis]).sum::<f64>() / places.len() as f64;
+        let width = series.name.chars().count() as f64 * 14.0;
+        let [x, y] = beside_others([mean(0), mean(1)], width, &mut taken);
+        let _ = write!(
+            svg,
+            "<text x=\"{:.2}%\" y=\"{:.2}%\" dy=\".34em\">{}</text>",
+            x / 10.0,
+            y / 10.0,
+            escape(&series.name)
+        );
     }
     svg + "</g>"
+}
+
+/// The nearest place above or below where a name of this width covers no other, all in
+/// thousandths of the plot; where there is none, the place itself.
+fn beside_others([x, y]: [f64; 2], width: f64, taken: &mut Vec<[f64; 3]>) -> [f64; 2] {
+    const LINE: f64 = 24.0;
+    let free = |up: &f64| {
+        taken.iter().all(|[left, height, other]| {
+            (x - left).abs() > (width + other) / 2.0 || (up - height).abs() >= LINE
+        })
+    };
+    let shifts = [0.0, -1.0, 1.0, -2.0, 2.0, -3.0, 3.0].map(|lines| y + LINE * lines);
+    let y = shifts.into_iter().find(free).unwrap_or(y);
+    taken.push([x, y, width]);
+    [x, y]
 }
 
 /// The names of the series with their colours and markers; `only_narrow` where the names also
