@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::chart::{Axis, Chart, Scale, Series, Style};
 use super::page::{Block, Card, Page, Section, Table};
 use super::picture::{Grid, Tone, album, image};
-use super::record::{Codes, Score, Spectrum, reproduce, scores};
+use super::record::{Codes, Score, Spectrum, reproduce, scores, shown_and_missing};
 use super::text::{Html, count, number, percent};
 use crate::data::ImageShape;
 
@@ -122,8 +122,7 @@ pub fn faces_page(report: &FacesReport) -> String {
         ((!report.scores.is_empty()).then(|| scores(&report.scores, None)), "scores"),
         (Some(reproduce(&report.command, &report.configuration)), ""),
     ];
-    let missing =
-        parts.iter().filter(|(section, _)| section.is_none()).map(|(_, name)| (*name).to_owned());
+    let (sections, missing) = shown_and_missing(parts);
     let page = Page {
         title: report.title.clone(),
         subtitle: format!("Eigenfaces on {}", report.data),
@@ -132,8 +131,8 @@ pub fn faces_page(report: &FacesReport) -> String {
             report.eigenfaces.len(),
         ]),
         cards: cards(report),
-        missing: missing.collect(),
-        sections: parts.into_iter().filter_map(|(section, _)| section).collect(),
+        sections,
+        missing,
     };
     page.render()
 }
@@ -246,7 +245,7 @@ fn rate_table(rates: &[Rate], distances: &[&str]) -> Table {
     };
     let columns = distances.iter().map(|distance| format!("#{distance}"));
     let rows = numbers.iter().map(|&components| {
-        let name = components.map_or_else(|| "raw pixels".to_owned(), count);
+        let name = components.map_or_else(|| "raw\u{a0}pixels".to_owned(), count);
         std::iter::once(name).chain(distances.iter().map(|d| cell(d, components))).collect()
     });
     Table {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::chart::MARKERS;
-use super::text::{Html, escape};
+use super::text::{Html, count, escape};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -166,22 +166,27 @@ impl Table {
         if self.rows.is_empty() {
             return "<p class=\"missing\">The table has no rows.</p>".to_owned();
         }
-        let class = |place: usize| match self.columns.get(place) {
-            Some(name) if name.starts_with('#') => " class=\"number\"",
-            _ => "",
+        let is_number = |place: usize| self.columns.get(place).is_some_and(|c| c.starts_with('#'));
+        let class = |place| if is_number(place) { " class=\"number\"" } else { "" };
+        let name = |place: usize| {
+            escape(self.columns.get(place).map_or("", |name| name.trim_start_matches('#')))
         };
-        let mut html = String::from("<div class=\"scroll\" tabindex=\"0\"><table><thead><tr>");
-        for (place, name) in self.columns.iter().enumerate() {
-            let name = escape(name.trim_start_matches('#'));
-            let _ = write!(html, "<th scope=\"col\"{}>{name}</th>", class(place));
+        // Much text in many columns: on a narrow screen each row becomes a list.
+        let texts = (0..self.columns.len()).filter(|&place| !is_number(place)).count();
+        let shape = if texts > 3 { " class=\"prose\"" } else { "" };
+        let mut html = format!("<div class=\"scroll\" tabindex=\"0\"><table{shape}><thead><tr>");
+        for place in 0..self.columns.len() {
+            let _ = write!(html, "<th scope=\"col\"{}>{}</th>", class(place), name(place));
         }
         html += "</tr></thead><tbody>";
         for row in &self.rows {
             html += "<tr>";
-            for (place, cell) in row.iter().enumerate() {
-                let (open, close) =
-                    if place == 0 { ("th scope=\"row\"", "th") } else { ("td", "td") };
-                let _ = write!(html, "<{open}{}>{}</{close}>", class(place), escape(cell));
+            for (place, cell) in row.iter().map(|cell| escape(cell)).enumerate() {
+                let (class, name) = (class(place), name(place));
+                let _ = match place {
+                    0 => write!(html, "<th scope=\"row\"{class}>{cell}</th>"),
+                    _ => write!(html, "<td{class} data-name=\"{name}\">{cell}</td>"),
+                };
             }
             html += "</tr>";
         }
@@ -208,6 +213,7 @@ fn emblem([wide, narrow]: [usize; 2]) -> Html {
     let outer = 44.0;
     let inner = outer * (size(narrow) / size(wide.max(1))).clamp(0.04, 1.0);
     let (top, bottom) = (50.0 - inner, 50.0 + inner);
+    let (wide, narrow) = (count(wide), count(narrow));
     Html(format!(
         "<svg class=\"emblem\" viewBox=\"0 0 240 100\" role=\"img\" \
          aria-label=\"{wide} numbers narrowed to {narrow} and back\">\
@@ -271,7 +277,7 @@ pub(super) mod tests {
         let html = page.render();
         assert_balanced(&html);
         assert!(!html.contains("<script"));
-        assert_eq!(html.matches("&lt;script&gt;&quot;&#39;&amp;").count(), 20);
+        assert_eq!(html.matches("&lt;script&gt;&quot;&#39;&amp;").count(), 21);
         assert!(html.contains("<b>drawn here</b>"));
     }
 

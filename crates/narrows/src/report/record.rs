@@ -144,6 +144,20 @@ impl Codes {
     }
 }
 
+/// The parts that have a record, and the names of those that have none.
+pub(super) fn shown_and_missing<const N: usize>(
+    parts: [(Option<Section>, &str); N],
+) -> (Vec<Section>, Vec<String>) {
+    let (mut shown, mut missing) = (Vec::new(), Vec::new());
+    for (section, name) in parts {
+        match section {
+            Some(section) => shown.push(section),
+            None => missing.push(name.to_owned()),
+        }
+    }
+    (shown, missing)
+}
+
 /// The table of scores, beside those of the baseline where there are any.
 pub(super) fn scores(scores: &[Score], baseline: Option<&[Score]>) -> Section {
     let mut columns: Vec<String> = ["score", "#value"].map(String::from).into();

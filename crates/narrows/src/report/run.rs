@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::chart::{Axis, Chart, Guide, Series, Style, colour_class};
 use super::page::{Block, Card, Page, Section, Table};
 use super::picture::{Grid, Tone, album, image};
-use super::record::{Codes, Score, Spectrum, reproduce, scores};
+use super::record::{Codes, Score, Spectrum, reproduce, scores, shown_and_missing};
 use super::text::{Html, count, escape, number, percent};
 use crate::data::ImageShape;
 
@@ -135,13 +135,7 @@ pub fn run_page(report: &RunReport) -> String {
         ),
         (report.pythagoras.as_ref().map(pythagoras), "the Pythagoras check"),
     ];
-    let (mut sections, mut missing) = (Vec::new(), Vec::new());
-    for (section, name) in parts {
-        match section {
-            Some(section) => sections.push(section),
-            None => missing.push(name.to_owned()),
-        }
-    }
+    let (mut sections, missing) = shown_and_missing(parts);
     sections.push(scores(&report.scores, report.baseline.as_deref()));
     sections.push(reproduce(&report.command, &report.configuration));
     let page = Page {
@@ -244,7 +238,7 @@ fn example_pictures(examples: &Examples, shape: ImageShape) -> Html {
 fn example_table(examples: &Examples, names: &[String]) -> Table {
     let rows = residuals(examples).take(MOST_EXAMPLES).enumerate().map(|(place, residual)| {
         let name =
-            examples.names.get(place).cloned().unwrap_or_else(|| format!("row {}", place + 1));
+            examples.names.get(place).cloned().unwrap_or_else(|| format!("row\u{a0}{}", place + 1));
         let error = examples.errors.get(place).copied().unwrap_or(f64::NAN);
         let worst = strongest(&residual, 3).into_iter().map(|column| {
             let pair = [&examples.rows, &examples.reconstructions].map(|rows| rows[place][column]);

@@ -163,8 +163,12 @@ fn the_page_of_a_run_shows_everything_that_is_known() {
     {
         assert!(html.contains(&format!("<h2>{heading}")), "{heading}");
     }
-    for text in ["91.2 %", "PCA of the same width: 93.4 %", "&lt;a&gt;", "training found the space"]
-    {
+    for text in [
+        "91.2\u{a0}%",
+        "PCA of the same width: 93.4\u{a0}%",
+        "&lt;a&gt;",
+        "training found the space",
+    ] {
         assert!(html.contains(text), "{text}");
     }
     for raw in ["<digits>", "<least>", "<zero>", "<a>", "<height>", "a & b"] {
@@ -188,7 +192,12 @@ fn a_table_shows_names_of_columns_in_place_of_pictures() {
 fn the_page_of_faces_shows_everything_that_is_known() {
     let html = faces_page(&faces());
     assert_sound(&html);
-    for text in ["95.0 % ± 2.0 %", "raw pixels", "equal error rate 5.0 %", "bob at distance 1"] {
+    for text in [
+        "95.0\u{a0}% ± 2.0\u{a0}%",
+        "raw pixels",
+        "equal error rate 5.0\u{a0}%",
+        "bob at distance 1",
+    ] {
         assert!(html.contains(text), "{text}");
     }
     for raw in ["<faces>", "<euclidean>", "<cosine>", "<ann>"] {

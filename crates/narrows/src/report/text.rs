@@ -50,10 +50,10 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A share of one as a percentage: `93.1 %`.
+/// A share of one as a percentage: `93.1 %`, never broken over two lines.
 pub fn percent(share: f64) -> String {
     if share.is_finite() {
-        format!("{} %", decimal(100.0 * share, 1))
+        format!("{}\u{a0}%", decimal(100.0 * share, 1))
     } else {
         "not a number".to_owned()
     }
@@ -122,8 +122,8 @@ mod tests {
         for (value, text) in cases {
             assert_eq!(number(value), text);
         }
-        assert_eq!(percent(0.93125), "93.1 %");
-        assert_eq!(percent(-0.0001), "0.0 %");
+        assert_eq!(percent(0.93125), "93.1\u{a0}%");
+        assert_eq!(percent(-0.0001), "0.0\u{a0}%");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(999), "999");
     }

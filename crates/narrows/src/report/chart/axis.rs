@@ -86,9 +86,12 @@ impl Axis {
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
         let ticks = match self.scale {
             Scale::Linear => linear_ticks(low, high, 8.0, self.kind),
-            // Over less than a factor of five, a logarithmic axis has no powers of ten to mark.
-            Scale::Logarithmic if high < 5.0 * low => linear_ticks(low, high, 4.0, self.kind),
-            Scale::Logarithmic => logarithmic_ticks(low, high),
+            Scale::Logarithmic => {
+                // Over less than a factor of five there are hardly any powers of ten to mark.
+                let even = linear_ticks(low, high, 4.0, self.kind);
+                let few_powers = high < 5.0 * low && even[0] > 0.0;
+                if few_powers { even } else { logarithmic_ticks(low, high) }
+            }
         };
         Some(Ruler { scale: self.scale, kind: self.kind, ticks })
     }
@@ -140,7 +143,8 @@ impl Ruler {
 /// Multiples of 1, 2 or 5 times a power of ten, about `steps` of them or fewer, from
 /// just below `low` to just above `high`.
 fn linear_ticks(low: f64, high: f64, steps: f64, kind: Kind) -> Vec<f64> {
-    let narrow = high - low <= 1e-12 * low.abs().max(high.abs());
+    // Closer than any label could tell apart.
+    let narrow = high - low <= 1e-9 * low.abs().max(high.abs());
     let widen = if narrow { if low == 0.0 { 0.5 } else { low.abs() / 10.0 } } else { 0.0 };
     let (low, high) = (low - widen, high + widen);
     let rough = (high - low) / steps;
@@ -258,6 +262,19 @@ mod tests {
             prop_assert!(ticks[0] <= low + slack && ticks[ticks.len() - 1] >= high - slack);
             prop_assert!((2..=11).contains(&ticks.len()), "{ticks:?}");
             prop_assert!(!whole || step > 0.999);
+        }
+
+        #[test]
+        fn every_positive_value_has_a_place_on_a_logarithmic_axis(
+            low in -3.0..3.0f64, span in 0.0..2.0f64, share in 0.0..1.0f64, whole: bool,
+        ) {
+            let kind = if whole { Kind::Whole } else { Kind::Number };
+            let axis = Axis { kind, ..Axis::logarithmic("") };
+            let value = |share: f64| 10f64.powf(low + share * span);
+            let ruler = axis.over([value(0.0), value(1.0)].into_iter()).unwrap();
+            let [first, between, last] = [0.0, share, 1.0].map(|share| ruler.place(value(share)));
+            prop_assert!(0.0 <= first && first <= between && between <= last && last <= 1.0);
+            prop_assert!(span < 1e-3 || first < last);
         }
 
         #[test]

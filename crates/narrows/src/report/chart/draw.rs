@@ -259,7 +259,8 @@ fn names_at_centroids(chart: &Chart, frame: &Frame) -> String {
         let [x, y] = beside_others([mean(0), mean(1)], width, &mut taken);
         let _ = write!(
             svg,
-            "<text x=\"{:.2}%\" y=\"{:.2}%\" dy=\".34em\">{}</text>",
+            "<text{} x=\"{:.2}%\" y=\"{:.2}%\" dy=\".34em\">{}</text>",
+            if series.name.chars().count() > 8 { " class=\"long\"" } else { "" },
             x / 10.0,
             y / 10.0,
             escape(&series.name)

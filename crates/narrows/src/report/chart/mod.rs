@@ -111,6 +111,8 @@ impl Chart {
             for (place, point) in series.points.iter().enumerate().filter(|(_, p)| self.can_show(p))
             {
                 let spread = series.spread.get(place).copied().unwrap_or(0.0);
+                // A share near 100 % with its deviation asks for no axis beyond 100 %.
+                let spread = if self.y.kind == Kind::Share { 0.0 } else { spread };
                 across.extend([point[0] - margin, point[0] + margin]);
                 up.extend([point[1], point[1] - spread, point[1] + spread]);
             }
@@ -202,6 +204,17 @@ mod tests {
                 .0
                 .contains("1 value is left out")
         );
+    }
+
+    #[test]
+    fn a_band_around_a_share_stays_within_the_axis() {
+        let mut chart = chart(Style::Line, Axis::share("rate"), vec![[1.0, 0.98], [2.0, 0.99]]);
+        chart.series.truncate(1);
+        chart.guides.clear();
+        let html = chart.render().0;
+        assert!(html.contains(">100%<") && !html.contains(">120%<"), "{html}");
+        // Both upper corners of the band lie on the top edge.
+        assert!(html.contains("class=\"band c3\" d=\"M0.0 0.0L1000.0 0.0L"), "{html}");
     }
 
     #[test]
