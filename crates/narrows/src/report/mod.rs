@@ -1,8 +1,8 @@
 //! What is shown: one self-contained HTML page from the records of a run.
 //!
 //! A page needs no network and no script: styles are in it, charts are SVG, pictures are PNG in
-//! the text. It follows the reader's light or dark setting and prints. [`run_page`] shows a fitted
-//! run, [`faces_page`] the evaluation of a face recogniser; both take plain records and decide
+//! the text. It follows the reader's light or dark setting and prints. `run_page` shows a fitted
+//! run, `faces_page` the evaluation of a face recogniser; both take plain records and decide
 //! nothing about numbers. A part whose record is absent is named at the foot of the page.
 
 pub mod chart;
