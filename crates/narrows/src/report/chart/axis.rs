@@ -65,12 +65,6 @@ impl Axis {
         Self { kind: Kind::Share, covers: vec![0.0, 1.0], ..Self::linear(label) }
     }
 
-    /// The same axis with more values that are always on it.
-    pub fn covering(mut self, values: &[f64]) -> Self {
-        self.covers.extend_from_slice(values);
-        self
-    }
-
     /// Whether a value can be drawn at all.
     pub(super) fn can_show(&self, value: f64) -> bool {
         self.scale.can_show(value)
