@@ -12,5 +12,7 @@ pub mod compute;
 pub mod data;
 
 pub mod model;
+/// One self-contained HTML page from the records of a run.
+pub mod report;
 
 pub use error::{Error, Result};

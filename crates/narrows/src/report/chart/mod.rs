@@ -1,0 +1,242 @@
+//! Charts as SVG that fit any width: places are percentages of the plot, sizes of text and
+//! markers are pixels, so that a chart is as readable on a phone as on a desk or on paper.
+
+mod axis;
+mod draw;
+
+pub use axis::{Axis, Kind, Scale};
+pub(super) use draw::{MARKERS, colour_class};
+
+use super::text::{Html, escape, plural};
+use axis::Ruler;
+
+/// Two axes and what is drawn between them.
+#[derive(Debug, Clone)]
+pub struct Chart {
+    /// From left to right.
+    pub x: Axis,
+    /// From bottom to top.
+    pub y: Axis,
+    /// The data, the first lowest.
+    pub series: Vec<Series>,
+    /// Lines that mark a value.
+    pub guides: Vec<Guide>,
+    /// As high as it is wide.
+    pub square: bool,
+}
+
+/// How the points of a series are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Joined by a line.
+    Line,
+    /// Joined by a dashed line without markers.
+    Dashed,
+    /// A bar from the foot of the plot to each point.
+    Bars,
+    /// Each by itself, the name of the series at their centroid.
+    Points,
+}
+
+/// Points that belong together.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// Its name in the legend; a series without a name is not in it.
+    pub name: String,
+    /// How it is drawn.
+    pub style: Style,
+    /// Which of the colours and marker shapes; every number has its own pair up to 64.
+    pub colour: usize,
+    /// The points. A point that is not a number breaks a line.
+    pub points: Vec<[f64; 2]>,
+    /// Half the height of the shaded band at every point; empty for no band.
+    pub spread: Vec<f64>,
+}
+
+impl Series {
+    /// A series without a band.
+    pub fn new(
+        name: impl Into<String>,
+        style: Style,
+        colour: usize,
+        points: Vec<[f64; 2]>,
+    ) -> Self {
+        Self { name: name.into(), style, colour, points, spread: Vec::new() }
+    }
+
+    /// The values at 1, 2, 3, …
+    pub(super) fn numbered(name: &str, style: Style, colour: usize, values: &[f64]) -> Self {
+        let points = values.iter().enumerate().map(|(place, &y)| [(place + 1) as f64, y]);
+        Self::new(name, style, colour, points.collect())
+    }
+}
+
+/// A line across the plot that marks a value.
+#[derive(Debug, Clone)]
+pub enum Guide {
+    /// From foot to top, at a value of x.
+    Vertical(f64, String),
+    /// From left to right, at a value of y.
+    Horizontal(f64, String),
+}
+
+/// The axes laid over the data.
+struct Frame {
+    x: Ruler,
+    y: Ruler,
+}
+
+impl Chart {
+    /// The chart as markup; where there is nothing to draw, a sentence that says so.
+    pub fn render(&self) -> Html {
+        let count = |shown: bool| {
+            let points = self.series.iter().flat_map(|series| &series.points);
+            points.filter(|point| self.can_show(point) == shown).count()
+        };
+        let (shown, left_out) = (count(true), count(false));
+        match self.frame() {
+            Some(frame) if shown > 0 => draw::chart(self, &frame, &self.note(left_out)),
+            _ => Html(format!("<p class=\"missing\">Nothing to draw. {}</p>", self.note(left_out))),
+        }
+    }
+
+    fn can_show(&self, &[x, y]: &[f64; 2]) -> bool {
+        self.x.can_show(x) && self.y.can_show(y)
+    }
+
+    fn frame(&self) -> Option<Frame> {
+        let (mut across, mut up) = (Vec::new(), Vec::new());
+        for series in &self.series {
+            let margin = if series.style == Style::Bars { 0.5 } else { 0.0 };
+            for (place, point) in series.points.iter().enumerate().filter(|(_, p)| self.can_show(p))
+            {
+                let spread = series.spread.get(place).copied().unwrap_or(0.0);
+                // A share near 100 % with its deviation asks for no axis beyond 100 %.
+                let spread = if self.y.kind == Kind::Share { 0.0 } else { spread };
+                across.extend([point[0] - margin, point[0] + margin]);
+                up.extend([point[1], point[1] - spread, point[1] + spread]);
+            }
+            if series.style == Style::Bars && self.y.scale == Scale::Linear {
+                up.push(0.0);
+            }
+        }
+        for guide in &self.guides {
+            match guide {
+                Guide::Vertical(at, _) => across.push(*at),
+                Guide::Horizontal(at, _) => up.push(*at),
+            }
+        }
+        Some(Frame { x: self.x.over(across.into_iter())?, y: self.y.over(up.into_iter())? })
+    }
+
+    /// What is not drawn, and why.
+    fn note(&self, left_out: usize) -> String {
+        let logarithmic = [&self.x, &self.y].map(|axis| axis.scale).contains(&Scale::Logarithmic);
+        let why = if logarithmic {
+            "not a positive finite number, and the axis is logarithmic"
+        } else {
+            "not a finite number"
+        };
+        match left_out {
+            0 if self.series.iter().all(|series| series.points.is_empty()) => {
+                format!("There are no values of {}.", escape(&self.y.label))
+            }
+            0 => String::new(),
+            _ => {
+                format!("{}: {why}.", plural(left_out, "value is left out", "values are left out"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::draw::marker;
+    use super::*;
+    use crate::report::page::tests::assert_balanced;
+    use proptest::prelude::*;
+
+    fn chart(style: Style, y: Axis, points: Vec<[f64; 2]>) -> Chart {
+        let spread = vec![0.1; points.len()];
+        let series = Series { spread, ..Series::new("<one>", style, 3, points) };
+        let guides =
+            vec![Guide::Vertical(1.0, "<k>".into()), Guide::Horizontal(1.0, "<null>".into())];
+        let second = Series::new("two", Style::Line, 1, vec![[0.0, 1.0], [1.0, 2.0]]);
+        let x = Axis::linear("<x>");
+        Chart { x, y, series: vec![series, second], guides, square: false }
+    }
+
+    #[test]
+    fn text_is_escaped_wherever_it_stands() {
+        for style in [Style::Line, Style::Dashed, Style::Bars, Style::Points] {
+            let html = chart(style, Axis::linear("<y>"), vec![[0.0, 1.0], [2.0, 3.0]]).render().0;
+            for name in ["one", "k", "null", "x", "y"] {
+                assert!(html.contains(&format!("&lt;{name}&gt;")), "{name} in {style:?}");
+                assert!(!html.contains(&format!("<{name}>")), "{name} in {style:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_logarithmic_axis_leaves_out_what_it_cannot_show_and_says_so() {
+        let points = vec![[0.0, 0.1], [1.0, 0.0], [2.0, -3.0], [3.0, 1.0]];
+        let html = chart(Style::Line, Axis::logarithmic("loss"), points).render().0;
+        assert!(html.contains("2 values are left out: not a positive finite number"), "{html}");
+    }
+
+    #[test]
+    fn a_chart_of_nothing_is_a_sentence() {
+        let empty = Chart {
+            x: Axis::linear("x"),
+            y: Axis::linear("loss"),
+            series: vec![],
+            guides: vec![Guide::Vertical(3.0, "chosen".into())],
+            square: true,
+        };
+        assert_eq!(
+            empty.render().0,
+            "<p class=\"missing\">Nothing to draw. There are no values of loss.</p>"
+        );
+        let html = chart(Style::Bars, Axis::linear("y"), vec![[f64::NAN, 1.0]]);
+        assert!(
+            Chart { series: html.series[..1].to_vec(), ..html }
+                .render()
+                .0
+                .contains("1 value is left out")
+        );
+    }
+
+    #[test]
+    fn a_band_around_a_share_stays_within_the_axis() {
+        let mut chart = chart(Style::Line, Axis::share("rate"), vec![[1.0, 0.98], [2.0, 0.99]]);
+        chart.series.truncate(1);
+        chart.guides.clear();
+        let html = chart.render().0;
+        assert!(html.contains(">100%<") && !html.contains(">120%<"), "{html}");
+        // Both upper corners of the band lie on the top edge.
+        assert!(html.contains("class=\"band c3\" d=\"M0.0 0.0L1000.0 0.0L"), "{html}");
+    }
+
+    #[test]
+    fn every_class_up_to_64_has_its_own_colour_and_shape() {
+        let mut pairs: Vec<_> = (0..64).map(|c| (colour_class(c), marker(c))).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        assert_eq!(pairs.len(), 64);
+        assert!((0..64).all(|class| MARKERS.contains(&format!("id=\"{}\"", marker(class)))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_numbers_give_whole_markup_with_finite_places(
+            numbers in prop::collection::vec([any::<f64>(), any::<f64>()], 0..12),
+            log: bool,
+            style in prop::sample::select(vec![Style::Line, Style::Bars, Style::Points]),
+        ) {
+            let y = if log { Axis::logarithmic("y") } else { Axis::linear("y") };
+            let html = chart(style, y, numbers).render().0;
+            assert_balanced(&html);
+            prop_assert!(!html.contains("NaN") && !html.contains("inf"), "{}", html);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The records that several pages show, and how they are shown.
+
+use serde::{Deserialize, Serialize};
+
+use super::chart::{Axis, Chart, Guide, Series, Style};
+use super::page::{Block, Section, Table};
+use super::text::{Html, count, number, percent, plural};
+
+/// A scatter of more points than this is thinned out: they would hide each other and weigh.
+const MOST_POINTS: usize = 2400;
+
+/// One figure of merit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Its name in `scores.json`, such as `squared_error_per_row`.
+    pub name: String,
+    /// The figure.
+    pub value: f64,
+    /// Its unit; empty for a pure number.
+    pub unit: String,
+    /// How it is computed.
+    pub formula: String,
+    /// What it tells, in one sentence.
+    pub meaning: String,
+}
+
+/// The variance along every principal axis.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spectrum {
+    /// Variance along each axis, in descending order, in squared units of the data.
+    pub explained_variance: Vec<f64>,
+    /// The same as shares of the total variance.
+    pub ratio: Vec<f64>,
+    /// The variance of all columns together.
+    pub total_variance: f64,
+    /// How many axes were kept.
+    pub chosen: usize,
+    /// Why that many, in words.
+    pub reason: String,
+    /// What chance alone would give at each axis (parallel analysis), where it was computed.
+    pub null_threshold: Option<Vec<f64>>,
+}
+
+/// Rows placed in two dimensions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Codes {
+    /// The places.
+    pub points: Vec<[f64; 2]>,
+    /// The class of each point, an index into `class_names`; empty where there are none.
+    pub classes: Vec<usize>,
+    /// The names of the classes.
+    pub class_names: Vec<String>,
+    /// What the two directions are.
+    pub axis_names: [String; 2],
+}
+
+impl Spectrum {
+    /// The share of the variance that the chosen axes keep.
+    pub(super) fn share_kept(&self) -> f64 {
+        self.ratio.iter().take(self.chosen).sum()
+    }
+
+    pub(super) fn section(&self) -> Section {
+        Section {
+            heading: "Spectrum".into(),
+            text: vec![
+                format!(
+                    "{} kept of {}, with {} of the variance.",
+                    plural(self.chosen, "axis", "axes"),
+                    count(self.explained_variance.len()),
+                    percent(self.share_kept())
+                ),
+                self.reason.clone(),
+            ],
+            blocks: vec![Block::Pair(vec![
+                (
+                    self.scree(),
+                    format!(
+                        "Variance along each principal axis. The total is {}.",
+                        number(self.total_variance)
+                    ),
+                ),
+                (self.cumulative(), "Share of the variance that the first axes keep.".into()),
+            ])],
+        }
+    }
+
+    fn guide(&self) -> Vec<Guide> {
+        let chosen = Guide::Vertical(self.chosen as f64, format!("{} kept", count(self.chosen)));
+        if self.chosen > 0 { vec![chosen] } else { Vec::new() }
+    }
+
+    /// The head of the spectrum: far enough past the choice to see what was left.
+    fn scree(&self) -> Html {
+        let shown = (3 * self.chosen).max(24).min(self.explained_variance.len());
+        let head = &self.explained_variance[..shown];
+        let mut series = vec![Series::numbered("data", Style::Line, 0, head)];
+        if let Some(null) = &self.null_threshold {
+            let null = &null[..shown.min(null.len())];
+            series.push(Series::numbered("chance alone", Style::Dashed, 1, null));
+        }
+        let y = Axis::logarithmic("variance");
+        Chart { x: Axis::whole("component"), y, series, guides: self.guide(), square: false }
+            .render()
+    }
+
+    fn cumulative(&self) -> Html {
+        let sums = self.ratio.iter().scan(0.0, |sum, ratio| {
+            *sum += ratio;
+            Some(*sum)
+        });
+        let sums: Vec<f64> = sums.collect();
+        let series = vec![Series::numbered("variance kept", Style::Line, 0, &sums)];
+        let (x, y) = (Axis::whole("components"), Axis::share("variance kept"));
+        Chart { x, y, series, guides: self.guide(), square: false }.render()
+    }
+}
+
+impl Codes {
+    /// The scatter and the sentence under it.
+    pub(super) fn figure(&self) -> (Html, String) {
+        let stride = self.points.len().div_ceil(MOST_POINTS).max(1);
+        let drawn = self.points.len().div_ceil(stride);
+        let mut series: Vec<Series> = self
+            .class_names
+            .iter()
+            .enumerate()
+            .map(|(class, name)| Series::new(name, Style::Points, class, Vec::new()))
+            .collect();
+        let unnamed = series.len();
+        series.push(Series::new("", Style::Points, unnamed, Vec::new()));
+        for (place, point) in self.points.iter().enumerate().step_by(stride) {
+            let class = self.classes.get(place).map_or(unnamed, |&class| class.min(unnamed));
+            series[class].points.push(*point);
+        }
+        series.retain(|series| !series.points.is_empty());
+        let [x, y] = self.axis_names.each_ref().map(Axis::linear);
+        let chart = Chart { x, y, series, guides: Vec::new(), square: true };
+        let caption = match stride {
+            1 => plural(drawn, "row.", "rows."),
+            _ => format!("{} of {} rows, evenly taken.", count(drawn), count(self.points.len())),
+        };
+        (chart.render(), caption)
+    }
+}
+
+/// The parts that have a record, and the names of those that have none.
+pub(super) fn shown_and_missing<const N: usize>(
+    parts: [(Option<Section>, &str); N],
+) -> (Vec<Section>, Vec<String>) {
+    let (mut shown, mut missing) = (Vec::new(), Vec::new());
+    for (section, name) in parts {
+        match section {
+            Some(section) => shown.push(section),
+            None => missing.push(name.to_owned()),
+        }
+    }
+    (shown, missing)
+}
+
+/// The table of scores, beside those of the baseline where there are any.
+pub(super) fn scores(scores: &[Score], baseline: Option<&[Score]>) -> Section {
+    let mut columns: Vec<String> = ["score", "#value"].map(String::from).into();
+    if baseline.is_some() {
+        columns.push("#PCA, same width".into());
+    }
+    columns.extend(["unit", "formula", "what it tells"].map(String::from));
+    let rows = scores.iter().map(|score| {
+        let mut cells = vec![score.name.replace('_', " "), number(score.value)];
+        if let Some(baseline) = baseline {
+            let same = baseline.iter().find(|other| other.name == score.name);
+            cells.push(same.map_or_else(|| "—".into(), |other| number(other.value)));
+        }
+        cells.extend([score.unit.clone(), score.formula.clone(), score.meaning.clone()]);
+        cells
+    });
+    Section {
+        heading: "Scores".into(),
+        text: vec!["Every figure with the formula that gives it.".into()],
+        blocks: vec![Block::Table(Table { columns, rows: rows.collect() })],
+    }
+}
+
+/// How the page was made: the command and the complete configuration.
+pub(super) fn reproduce(command: &str, configuration: &serde_json::Value) -> Section {
+    let mut blocks = Vec::new();
+    if !command.is_empty() {
+        blocks.push(Block::Code(command.to_owned()));
+    }
+    if !configuration.is_null() {
+        let text = format!("{configuration:#}");
+        blocks.push(Block::Details("The complete configuration".into(), text));
+    }
+    Section {
+        heading: "Make it again".into(),
+        text: vec!["The same command on the same data gives the same bits.".into()],
+        blocks,
+    }
+}
