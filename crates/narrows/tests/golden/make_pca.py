@@ -75,7 +75,7 @@ def cases():
     yield "every row twice", np.repeat(with_spectrum(9, 12, 5, falling(5)), 2, 0), 3, False, 3
     yield "every row twice, wide", np.repeat(with_spectrum(10, 5, 9, falling(4)), 2, 0), 4, False, 4
     yield "one column constant", with_constant_column(11), 3, False, 3
-    yield "one column constant, all components", with_constant_column(11), None, False, 5
+    yield "one column constant, all components", with_constant_column(11), None, False, 4
     yield "share of variance 0.9", tall, 0.9, False, None
     yield "share of variance 0.99, wide", wide, 0.99, False, None
     yield "share of variance 0.8, met exactly by one component", axis_aligned(), 0.8, False, None
