@@ -8,7 +8,7 @@
 use std::fmt::Debug;
 use std::str::FromStr;
 
-use narrows::compute::{Real, orthonormal_rows, principal_angles, thin_svd};
+use narrows::compute::{Real, orthonormal_rows, thin_svd};
 use narrows::data::{ReadRows, Source};
 use narrows::model::pca::{Components, Pca, PcaOptions, Solver};
 use narrows::random::Random;
@@ -234,42 +234,45 @@ fn auto_agrees_with_scikit_learn() {
     agrees_with_scikit_learn(Solver::Auto);
 }
 
-/// 20,000 rows of 20 columns around `mean`: independent normal components of standard deviation
-/// 0.3 to 3, turned into random directions.
-fn rows_around(mean: f64) -> Array2<f32> {
-    const DIM: usize = 20;
+/// Rows around `mean`: independent normal components of standard deviation `smallest` to 3, turned
+/// into random directions.
+fn rows_around(mean: f64, rows: usize, dim: usize, smallest: f64) -> Array2<f32> {
     let mut random = Random::stream(0, "rows around a mean");
-    let axes = orthonormal_rows(&Array2::from_shape_simple_fn((DIM, DIM), || random.normal()));
-    let deviations = Array1::geomspace(0.3, 3.0, DIM).unwrap();
-    let codes = Array2::from_shape_simple_fn((20_000, DIM), || random.normal()) * deviations;
+    let axes = orthonormal_rows(&Array2::from_shape_simple_fn((dim, dim), || random.normal()));
+    let deviations = Array1::geomspace(smallest, 3.0, dim).unwrap();
+    let codes = Array2::from_shape_simple_fn((rows, dim), || random.normal()) * deviations;
     (codes.dot(&axes) + mean).mapv(|value| value as f32)
 }
 
-/// Variances and axes by the singular values of centred f64 rows.
-fn exact(x: &Array2<f32>) -> (Array1<f64>, Array2<f64>) {
+/// Largest relative error of a variance, against the singular values of centred f64 rows.
+fn variance_error(x: &Array2<f32>, pca: &Pca) -> f64 {
     let x = x.mapv(f64::from);
     let centred = &x - &x.mean_axis(Axis(0)).unwrap();
-    let svd = thin_svd(centred.view()).unwrap();
-    (svd.values.mapv(|value| value * value / (x.nrows() as f64 - 1.0)), svd.right)
+    let divisor = x.nrows() as f64 - 1.0;
+    let exact = thin_svd(centred.view()).unwrap().values.mapv(|value| value * value / divisor);
+    (&pca.explained_variance / &exact - 1.0).iter().fold(0.0, |worst, error| worst.max(error.abs()))
 }
 
+/// The covariance solvers against another route; with uncentred products the smallest variances
+/// would be off by 1e-7 in f64 and lost altogether in f32.
 #[test]
 fn a_large_column_mean_costs_no_accuracy() {
-    println!("column mean | solver | largest relative error of a variance | largest angle of 10 axes");
     for mean in [0.0, 100.0, 1_000.0, 10_000.0] {
-        let x = rows_around(mean);
-        let (variances, axes) = exact(&x);
-        for solver in [Solver::Auto, Solver::Covariance, Solver::ThinSvd, Solver::Streaming] {
+        let x = rows_around(mean, 20_000, 20, 0.3);
+        for solver in [Solver::Auto, Solver::Covariance, Solver::Streaming] {
             let pca = fit(&x, &PcaOptions { solver, ..Default::default() });
-            assert_eq!(pca.explained_variance.len(), variances.len(), "{solver:?} at {mean}");
-            let error = (&pca.explained_variance / &variances - 1.0)
-                .iter()
-                .fold(0.0_f64, |worst, error| worst.max(error.abs()));
-            let ten = s![..10, ..];
-            let (got, want) = (pca.components.slice(ten), axes.slice(ten));
-            let angle = *principal_angles(&got.to_owned(), &want.to_owned()).unwrap().last().unwrap();
-            println!("{mean:>11} | {solver:?} | {error:.1e} | {angle:.1e}");
-            assert!(error < 1e-3 && angle < 1e-3, "{solver:?} at {mean}: {error:e}, {angle:e}");
+            let error = variance_error(&x, &pca);
+            println!("mean {mean}, {solver:?}: variances within {error:.1e}");
+            assert!(error < 1e-10, "{solver:?} around {mean}: {error:e}");
         }
     }
+}
+
+/// Large enough for `Auto` to multiply in f32.
+#[test]
+fn f32_products_keep_five_digits_around_a_large_mean() {
+    let x = rows_around(10_000.0, 30_000, 400, 0.5);
+    let error = variance_error(&x, &fit(&x, &PcaOptions::default()));
+    println!("variances within {error:.1e}");
+    assert!(error < 1e-5, "{error:e}");
 }

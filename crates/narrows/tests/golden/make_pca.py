@@ -45,7 +45,7 @@ def with_constant_column(seed):
 def axis_aligned():
     """Two orthogonal columns whose variances are exactly 16 and 4: the first explains exactly 0.8."""
     signs = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1], [0, 0]])
-    return signs * np.array([4.0, 2.0])
+    return signs * np.array([4.0, 2.0]) + np.array([1.0, 2.0])
 
 
 def cases():
