@@ -11,4 +11,6 @@ pub mod compute;
 
 pub mod data;
 
+pub mod model;
+
 pub use error::{Error, Result};

@@ -7,7 +7,7 @@
 
 use chacha20::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
-use rand_distr::{Distribution, StandardNormal};
+use rand_distr::{ChiSquared, Distribution, StandardNormal};
 
 /// A stream of random numbers with a name.
 #[derive(Debug)]
@@ -37,6 +37,15 @@ impl Random {
     /// A draw from the standard normal distribution.
     pub fn normal(&mut self) -> f64 {
         StandardNormal.sample(&mut self.generator)
+    }
+
+    /// A draw from the χ² distribution with `freedom` degrees of freedom, a positive number.
+    ///
+    /// # Panics
+    /// If `freedom` is not positive: the caller's mistake.
+    pub fn chi_squared(&mut self, freedom: f64) -> f64 {
+        let distribution = ChiSquared::new(freedom).expect("positive degrees of freedom");
+        distribution.sample(&mut self.generator)
     }
 
     /// A uniform whole number in `0..bound`, without the bias of a plain remainder.

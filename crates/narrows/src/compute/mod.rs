@@ -16,6 +16,7 @@ pub use decompose::{
 };
 pub use matrix::Matrix;
 
+pub(crate) use moments::not_finite;
 pub use moments::{Moments, ProductPrecision, centred, column_means};
 pub use product::{multiply, multiply_add, multiply_then};
 pub use real::Real;

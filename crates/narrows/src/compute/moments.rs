@@ -135,6 +135,12 @@ impl Moments {
         sum
     }
 
+    /// Variance of each column, divided by n − 1.
+    pub fn column_variances(&self) -> Array1<f64> {
+        let divisor = self.rows as f64 - 1.0;
+        self.lanes.iter().fold(Array1::zeros(self.dim()), |sum, lane| sum + lane.diag()) / divisor
+    }
+
     /// As bytes in the safetensors format: `rows` (1) u64, `mean` (d) f64, `scatter` (d, d) f64.
     ///
     /// # Errors
