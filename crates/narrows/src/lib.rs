@@ -13,4 +13,6 @@ pub mod data;
 
 pub mod model;
 
+pub mod faces;
+
 pub use error::{Error, Result};
