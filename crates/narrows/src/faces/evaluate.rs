@@ -161,6 +161,14 @@ impl Mistake {
     }
 }
 
+impl OpenSet {
+    /// Known persons accepted as who they are where at most this share of strangers is accepted.
+    pub fn correct_accept_rate(&self, false_accept_rate: f64) -> f64 {
+        let allowed = self.curve.iter().take_while(|p| p.false_accept_rate <= false_accept_rate);
+        allowed.last().map_or(0.0, |point| point.correct_accept_rate)
+    }
+}
+
 /// Measures recognition of `faces` over random splits.
 ///
 /// # Errors

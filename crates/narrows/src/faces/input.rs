@@ -1,6 +1,6 @@
 //! Pictures of faces, as they come.
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Axis, concatenate};
 
 use crate::compute::not_finite;
 use crate::data::{Dataset, Element, ImageShape, Labels};
@@ -55,6 +55,27 @@ impl Faces {
     /// What to call a picture: its file, or its place counted from 1.
     pub fn name(&self, index: usize) -> String {
         self.files.get(index).cloned().unwrap_or_else(|| format!("picture {}", index + 1))
+    }
+
+    /// Puts other pictures of the same size behind these; what is known of persons is given up.
+    ///
+    /// # Errors
+    /// If the sizes differ.
+    pub fn append(&mut self, other: Faces) -> Result<()> {
+        let (mine, theirs) = (self.image, other.image);
+        if mine != theirs {
+            return Err(Error::mistake(
+                "put pictures together",
+                format!("{} × {} pixels, {} channels", mine.width, mine.height, mine.channels),
+                format!("{} × {}, {}", theirs.width, theirs.height, theirs.channels),
+                "bring all to one size",
+            ));
+        }
+        let files = |faces: &Faces| (0..faces.count()).map(|i| faces.name(i)).collect::<Vec<_>>();
+        self.files = [files(self), files(&other)].concat();
+        self.pixels = concatenate![Axis(0), self.pixels, other.pixels];
+        self.people = None;
+        Ok(())
     }
 
     /// Whose pictures they are, or a mistake of the operation that needs to know.

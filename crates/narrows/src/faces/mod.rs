@@ -40,6 +40,7 @@
 mod distance;
 mod evaluate;
 mod input;
+mod pictures;
 mod space;
 mod threshold;
 
@@ -48,6 +49,7 @@ pub use evaluate::{
     EvaluateOptions, Evaluation, Matcher, Mistake, OpenSet, Rate, Rates, RocPoint, evaluate,
 };
 pub use input::Faces;
+pub use pictures::{Pictures, Rebuilt};
 pub use space::{
     Face, FaceOptions, FaceSpace, Gallery, Identification, Projection, Verdict, Verification,
 };

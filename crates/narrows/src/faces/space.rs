@@ -191,7 +191,7 @@ impl FaceSpace {
     /// # Panics
     /// If there are more weights than eigenfaces: the caller's mistake.
     pub fn rebuild(&self, weights: ArrayView1<'_, f64>) -> Array1<f64> {
-        &self.pca.mean + &weights.dot(&self.pca.components.slice(s![..weights.len(), ..]))
+        rebuild(&self.pca, weights)
     }
 
     /// Who is on each of the pictures `(n, d)`?
@@ -343,6 +343,11 @@ pub(super) fn project(pca: &Pca, pixels: ArrayView2<'_, f32>) -> Projection {
         distances.mapv_inplace(|squared: f64| squared.max(0.0).sqrt());
     }
     Projection { weights, from_face_space }
+}
+
+/// The face that the first eigenfaces make.
+pub(super) fn rebuild(pca: &Pca, weights: ArrayView1<'_, f64>) -> Array1<f64> {
+    &pca.mean + &weights.dot(&pca.components.slice(s![..weights.len(), ..]))
 }
 
 /// How far faces lie from a face space of `k` eigenfaces that has not seen their persons.
