@@ -50,16 +50,14 @@ fn space(faces: &Faces, k: usize) -> FaceSpace {
     FaceSpace::train(faces, &options).unwrap()
 }
 
-/// Two persons on a line in the plane: everything can be worked out by hand.
+/// Three persons on a line in the plane: everything can be worked out by hand.
 #[test]
-fn two_persons_in_the_plane() {
+fn three_persons_in_the_plane() {
+    let names = ["Ada", "Emmy", "Sofia"].map(String::from);
     let faces = Faces {
-        pixels: array![[0.0, 0.0], [0.0, 2.0], [4.0, 0.0], [4.0, 2.0]],
+        pixels: array![[0.0, 0.0], [0.0, 2.0], [4.0, 0.0], [4.0, 2.0], [10.0, 0.0], [10.0, 2.0]],
         image: ImageShape { height: 1, width: 2, channels: 1 },
-        people: Some(Labels {
-            classes: vec![0, 0, 1, 1],
-            names: vec!["Ada".into(), "Emmy".into()],
-        }),
+        people: Some(Labels { classes: vec![0, 0, 1, 1, 2, 2], names: names.into() }),
         files: Vec::new(),
     };
     let options = FaceOptions {
@@ -68,25 +66,30 @@ fn two_persons_in_the_plane() {
         ..Default::default()
     };
     let space = FaceSpace::train(&faces, &options).unwrap();
-    assert_eq!(space.pca.mean, array![2.0, 1.0]);
+    let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+    near(space.pca.mean[0], 14.0 / 3.0);
+    near(space.pca.mean[1], 1.0);
     assert!((&space.pca.components - &array![[1.0, 0.0]]).iter().all(|v| v.abs() < 1e-12));
-    assert!((space.pca.explained_variance[0] - 16.0 / 3.0).abs() < 1e-12);
+    let variance = 912.0 / 9.0 / 5.0;
+    near(space.pca.explained_variance[0], variance);
     let projection = space.project(array![[3.5, 4.0]].view()).unwrap();
-    assert!((projection.weights[[0, 0]] - 1.5).abs() < 1e-12);
-    assert!((projection.from_face_space[0] - 3.0).abs() < 1e-12);
+    near(projection.weights[[0, 0]], 3.5 - 14.0 / 3.0);
+    near(projection.from_face_space[0], 3.0);
 
-    // Strangers would be accepted at 4 (each person seen from the other), so 4 is the threshold;
-    // everybody's other picture is at 0.
+    // Left out, Ada and Emmy are 4 from each other and Sofia is 6 from Emmy.
+    let expected = [4.0, 4.0, 4.0, 4.0, 6.0, 6.0];
+    space.gallery.as_stranger.column(0).iter().zip(expected).for_each(|(a, b)| near(*a, b));
     let threshold = space.thresholds(Distance::L2).identify;
-    assert!((threshold.accept_below - 4.0).abs() < 1e-12);
+    near(threshold.accept_below, 4.0);
     assert_eq!(threshold.false_reject_rate, Some(0.0));
-    let found = space.identify(array![[3.5, 1.0], [9.0, 1.0]].view(), Distance::L2).unwrap();
+    near(space.face_threshold.accept_up_to, 1.0);
+    let found = space.identify(array![[3.5, 1.0], [15.0, 1.0]].view(), Distance::L2).unwrap();
     assert_eq!((found[0].verdict, found[0].person), (Verdict::Known, 1));
-    assert!((found[0].distance - 0.5).abs() < 1e-12);
-    assert!((found[0].margin - 3.0).abs() < 1e-12);
-    assert_eq!((found[1].verdict, found[1].person), (Verdict::Unknown, 1));
+    near(found[0].distance, 0.5);
+    near(found[0].margin, 3.0);
+    assert_eq!((found[1].verdict, found[1].person), (Verdict::Unknown, 2));
     let whitened = &space.identify(array![[3.5, 1.0]].view(), Distance::Mahalanobis).unwrap()[0];
-    assert!((whitened.distance - 0.5 / (16.0_f64 / 3.0).sqrt()).abs() < 1e-12);
+    near(whitened.distance, 0.5 / variance.sqrt());
 }
 
 #[test]
@@ -116,6 +119,33 @@ fn faces_of_strangers_are_faces() {
     let rejected = found.iter().filter(|found| found.verdict == Verdict::NotAFace).count();
     // Wanted is 1 %: 2 of 200.
     assert!(rejected <= 8, "{rejected} of 200");
+}
+
+/// Strangers drawn like the known persons are accepted as often as was wanted, whatever the
+/// distance, although the eigenfaces hold them less well than the known persons.
+#[test]
+fn made_up_strangers_are_accepted_as_often_as_wanted() {
+    let wanted = 0.1;
+    let mut rates = [0.0; 3];
+    let galleries = 20;
+    for gallery in 0..galleries {
+        let (known, strangers) = (made_up(40, 3, gallery), made_up(100, 1, 1000 + gallery));
+        let options = FaceOptions {
+            components: Components::Count(20),
+            false_accept_rate: wanted,
+            ..Default::default()
+        };
+        let space = FaceSpace::train(&known, &options).unwrap();
+        for distance in Distance::ALL {
+            let threshold = space.thresholds(distance).identify;
+            let found = space.identify(strangers.pixels.view(), distance).unwrap();
+            let accepted = found.iter().filter(|found| threshold.accepts(found.distance)).count();
+            rates[distance as usize] += accepted as f64 / (100 * galleries) as f64;
+        }
+    }
+    // 2,000 strangers against 20 thresholds of 40 persons each: the standard error is about 0.013.
+    println!("{rates:.3?}");
+    assert!(rates.iter().all(|rate| (rate - wanted).abs() < 0.04), "{rates:?}");
 }
 
 #[test]
@@ -161,6 +191,41 @@ fn an_added_face_is_kept_as_if_it_had_been_there() {
     assert_eq!(space.thresholds(Distance::L2).identify.impostors, 63);
     assert!(space.add("x", again, &files[..1]).is_err());
     assert!(space.add("x", Array2::zeros((1, 9)).view(), &files[..1]).is_err());
+}
+
+#[test]
+fn a_face_space_reads_back() {
+    let faces = made_up(12, 5, 4);
+    let space = space(&faces, 15);
+    let folder = tempfile::tempdir().unwrap();
+    space.write_into(folder.path()).unwrap();
+    let read = FaceSpace::open(folder.path()).unwrap();
+    assert_eq!(read.pca.components, space.pca.components);
+    assert_eq!((&read.gallery, &read.options), (&space.gallery, &space.options));
+    assert_eq!(read.face_threshold.accept_up_to, space.face_threshold.accept_up_to);
+    let probes = made_up(3, 2, 77);
+    for distance in Distance::ALL {
+        let found = |space: &FaceSpace| space.identify(probes.pixels.view(), distance).unwrap();
+        assert_eq!(found(&read), found(&space));
+        let (a, b) = (read.thresholds(distance), space.thresholds(distance));
+        assert_eq!(a.identify.accept_below, b.identify.accept_below);
+        assert_eq!(a.verify.accept_below, b.verify.accept_below);
+    }
+
+    let gallery = folder.path().join("gallery.json");
+    let text = std::fs::read_to_string(&gallery).unwrap();
+    std::fs::write(&gallery, text.replacen("\"person\": 0", "\"person\": 99", 1)).unwrap();
+    let message = |folder: &Path| FaceSpace::open(folder).unwrap_err().to_string();
+    assert!(message(folder.path()).contains("of person 99 of 12"));
+    std::fs::write(&gallery, &text[..text.len() / 2]).unwrap();
+    assert!(message(folder.path()).contains("gallery.json"));
+    let weights = folder.path().join("weights.safetensors");
+    let bytes = std::fs::read(&weights).unwrap();
+    std::fs::write(&gallery, &text).unwrap();
+    std::fs::write(&weights, &bytes[..bytes.len() - 9]).unwrap();
+    assert!(message(folder.path()).contains("weights.safetensors"));
+    std::fs::write(folder.path().join("config.json"), "{\"kind\": \"network\"}").unwrap();
+    assert!(message(folder.path()).contains("another kind of run"));
 }
 
 #[test]
@@ -210,7 +275,7 @@ fn all_eigenfaces_recognise_as_raw_pixels_do() {
     assert!(found.pixels.mean > 0.5 && found.pixels.mean < 1.0, "{:?}", found.pixels);
     for mistake in &found.mistakes {
         assert!(mistake.times >= 1 && mistake.times <= mistake.tries && mistake.tries <= 5);
-        assert!((0.0..=1.0).contains(&mistake.severity()));
+        assert!(mistake.margin() >= 0.0);
         let person = |face: usize| face / 6;
         assert_eq!(person(mistake.probe), person(mistake.own));
         assert_ne!(person(mistake.probe), person(mistake.taken_for));
@@ -282,6 +347,53 @@ fn the_orl_faces_are_recognised_as_often_as_is_known() {
     near("Mahalanobis, 40 eigenfaces", at(40).mahalanobis.mean, 89.8, 1.0);
     near("Mahalanobis, 80 eigenfaces", at(80).mahalanobis.mean, 82.95, 1.0);
     assert_eq!(at(199).l2, found.pixels);
+}
+
+/// Half of the AT&T persons are known, the others come by: as many are let in as was wanted.
+#[test]
+fn the_false_accept_rate_of_strangers_is_the_wanted_one() {
+    let Ok(data) = std::env::var("NARROWS_DATA") else {
+        println!("skipped: NARROWS_DATA is not set");
+        return;
+    };
+    let faces = orl(&Path::new(&data).join("orl-faces"));
+    let wanted = 0.1;
+    let mut accepted = [Vec::new(), Vec::new(), Vec::new()];
+    for split in 0..6 {
+        let order = Random::stream(split, "halves").permutation(40);
+        let (known, strangers) =
+            (persons_of(&faces, &order[..20]), persons_of(&faces, &order[20..]));
+        let options = FaceOptions {
+            components: Components::Count(40),
+            false_accept_rate: wanted,
+            ..Default::default()
+        };
+        let space = FaceSpace::train(&known, &options).unwrap();
+        for distance in Distance::ALL {
+            let found = space.identify(strangers.pixels.view(), distance).unwrap();
+            let threshold = space.thresholds(distance).identify;
+            let let_in = found.iter().filter(|found| threshold.accepts(found.distance)).count();
+            accepted[distance as usize].push(let_in as f64 / found.len() as f64);
+        }
+    }
+    for (distance, rates) in Distance::ALL.into_iter().zip(accepted) {
+        let mean = rates.iter().sum::<f64>() / rates.len() as f64;
+        println!("{distance}: {mean:.3} of strangers accepted, {rates:.3?}");
+        assert!((mean - wanted).abs() < 0.05, "{distance}: {mean}");
+    }
+}
+
+fn persons_of(faces: &Faces, persons: &[usize]) -> Faces {
+    let rows: Vec<usize> =
+        persons.iter().flat_map(|person| person * 10..person * 10 + 10).collect();
+    Faces {
+        pixels: faces.pixels.select(Axis(0), &rows),
+        people: Some(Labels {
+            classes: (0..rows.len()).map(|row| row / 10).collect(),
+            names: persons.iter().map(|person| format!("s{}", person + 1)).collect(),
+        }),
+        ..faces.clone()
+    }
 }
 
 fn orl(folder: &Path) -> Faces {

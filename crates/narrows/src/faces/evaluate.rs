@@ -155,9 +155,9 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    /// How much nearer the wrong face is than the right one, between 0 and 1.
-    pub fn severity(&self) -> f64 {
-        if self.own_distance > 0.0 { 1.0 - self.distance / self.own_distance } else { 0.0 }
+    /// How much nearer the wrong face is than the right one.
+    pub fn margin(&self) -> f64 {
+        self.own_distance - self.distance
     }
 }
 
@@ -267,7 +267,7 @@ impl Tally {
     fn add_mistake(&mut self, new: Mistake) {
         let worst = self.mistakes.entry(new.probe).or_insert(new);
         let times = worst.times + 1;
-        if new.severity() > worst.severity() {
+        if new.margin() > worst.margin() {
             *worst = new;
         }
         worst.times = times;
@@ -512,7 +512,7 @@ impl Rate {
 fn worst_first(mistakes: BTreeMap<usize, Mistake>, tries: &[usize]) -> Vec<Mistake> {
     let mut mistakes: Vec<Mistake> =
         mistakes.into_values().map(|m| Mistake { tries: tries[m.probe], ..m }).collect();
-    mistakes.sort_by(|a, b| b.severity().total_cmp(&a.severity()));
+    mistakes.sort_by(|a, b| b.margin().total_cmp(&a.margin()));
     mistakes
 }
 

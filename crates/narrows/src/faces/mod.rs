@@ -40,8 +40,10 @@
 mod distance;
 mod evaluate;
 mod input;
+mod keep;
 mod pictures;
 mod space;
+mod strangers;
 mod threshold;
 
 pub use distance::Distance;

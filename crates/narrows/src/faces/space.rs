@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::distance::{Distance, nearest_where, squared_lengths};
 use super::input::Faces;
+use super::strangers::Strangers;
 use super::threshold::{FaceThreshold, Threshold, Thresholds};
 use crate::compute::{centred, multiply};
 use crate::data::{ImageShape, Labels};
@@ -13,8 +14,6 @@ use crate::model::pca::{Components, Pca, PcaOptions};
 
 /// Pictures that are projected at a time.
 const BLOCK: usize = 1024;
-/// Fits that each leave some persons out, to see how far new faces lie from face space.
-const FOLDS: usize = 5;
 
 /// How to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,6 +51,9 @@ pub struct Gallery {
     pub weights: Array2<f64>,
     /// Distance of every face from face space, `(n,)`.
     pub from_face_space: Array1<f64>,
+    /// Distance of every face to the nearest one of anybody else as it would be were its person not
+    /// known, `(n, 3)`: a column for each of [`Distance::ALL`].
+    pub as_stranger: Array2<f64>,
 }
 
 /// A known face.
@@ -144,10 +146,8 @@ impl FaceSpace {
         check_persons(people)?;
         let pca = fit(faces.pixels.view(), options.components)?;
         check_drop_leading(options.drop_leading, pca.components.nrows())?;
-        let face_threshold = FaceThreshold::calibrate(
-            held_out_distances(faces, people, pca.components.nrows())?,
-            options.face_reject_rate,
-        )?;
+        let k = pca.components.nrows();
+        let strangers = Strangers::measure(faces, people, k, options.drop_leading)?;
         let Projection { weights, from_face_space } = project(&pca, faces.pixels.view());
         let of_faces = people.classes.iter().enumerate();
         let gallery = Gallery {
@@ -155,16 +155,26 @@ impl FaceSpace {
             faces: of_faces.map(|(i, &person)| Face { person, file: faces.name(i) }).collect(),
             weights,
             from_face_space,
+            as_stranger: strangers.nearest,
         };
+        let verify = strangers.pairs.map(|pairs| {
+            Threshold::calibrate(pairs.impostor, &pairs.genuine, options.false_accept_rate)
+        });
         let mut space = Self {
             pca,
             image: faces.image,
             options: options.clone(),
             gallery,
             thresholds: Vec::new(),
-            face_threshold,
+            face_threshold: FaceThreshold::calibrate(
+                strangers.from_face_space,
+                options.face_reject_rate,
+            )?,
         };
-        space.calibrate()?;
+        for (distance, verify) in Distance::ALL.into_iter().zip(verify) {
+            let identify = space.identify_threshold(distance)?;
+            space.thresholds.push(Thresholds { distance, identify, verify: verify? });
+        }
         Ok(space)
     }
 
@@ -253,17 +263,44 @@ impl FaceSpace {
             ));
         }
         let new = self.project(pixels)?;
+        let persons = &mut self.gallery.persons;
+        let person = persons.iter().position(|person| person == name).unwrap_or_else(|| {
+            persons.push(name.to_owned());
+            persons.len() - 1
+        });
+        let as_stranger = self.meet(person, &new.weights);
         let gallery = &mut self.gallery;
-        let known = gallery.persons.iter().position(|person| person == name);
-        let person = known.unwrap_or(gallery.persons.len());
-        if known.is_none() {
-            gallery.persons.push(name.to_owned());
-        }
         gallery.faces.extend(files.iter().map(|file| Face { person, file: file.clone() }));
         gallery.weights = concatenate![Axis(0), gallery.weights, new.weights];
         gallery.from_face_space =
             concatenate![Axis(0), gallery.from_face_space, new.from_face_space];
-        self.calibrate()
+        gallery.as_stranger = concatenate![Axis(0), gallery.as_stranger, as_stranger];
+        for distance in Distance::ALL {
+            self.thresholds[distance as usize].identify = self.identify_threshold(distance)?;
+        }
+        Ok(())
+    }
+
+    /// How far new faces of a person are from everybody else's, `(n, 3)`; those may find the new
+    /// ones nearer than whom they found so far. The eigenfaces have not seen the new faces, which
+    /// are therefore strangers as they are.
+    fn meet(&mut self, person: usize, weights: &Array2<f64>) -> Array2<f64> {
+        let mut as_stranger = Array2::zeros((weights.nrows(), Distance::ALL.len()));
+        let mut found = self.gallery.as_stranger.clone();
+        for distance in Distance::ALL {
+            let known = self.compared(&self.gallery.weights);
+            distance.visit(self.compared(weights), known, self.variances(), |row, distances| {
+                let is_other = |face: usize| self.gallery.faces[face].person != person;
+                let (_, nearest) = nearest_where(distances, is_other).expect("two persons");
+                as_stranger[[row, distance as usize]] = nearest;
+                for (face, &apart) in distances.iter().enumerate().filter(|(f, _)| is_other(*f)) {
+                    let nearest = &mut found[[face, distance as usize]];
+                    *nearest = nearest.min(apart);
+                }
+            });
+        }
+        self.gallery.as_stranger = found;
+        as_stranger
     }
 
     /// The thresholds of one distance.
@@ -271,19 +308,17 @@ impl FaceSpace {
         &self.thresholds[distance as usize]
     }
 
-    fn calibrate(&mut self) -> Result<()> {
-        let person_of: Vec<usize> = self.gallery.faces.iter().map(|face| face.person).collect();
-        let calibrate = |distance| {
-            Thresholds::calibrate(
-                distance,
-                self.compared(&self.gallery.weights),
-                self.variances(),
-                &person_of,
-                self.options.false_accept_rate,
-            )
-        };
-        self.thresholds = Distance::ALL.into_iter().map(calibrate).collect::<Result<_>>()?;
-        Ok(())
+    fn identify_threshold(&self, distance: Distance) -> Result<Threshold> {
+        let gallery = &self.gallery;
+        let weights = self.compared(&gallery.weights);
+        let mut genuine = Vec::new();
+        distance.visit(weights, weights, self.variances(), |face, distances| {
+            let person = gallery.faces[face].person;
+            let is_own = |other: usize| other != face && gallery.faces[other].person == person;
+            genuine.extend(nearest_where(distances, is_own).map(|(_, distance)| distance));
+        });
+        let impostor = gallery.as_stranger.column(distance as usize).to_vec();
+        Threshold::calibrate(impostor, &genuine, self.options.false_accept_rate)
     }
 
     fn judge(
@@ -348,20 +383,6 @@ pub(super) fn project(pca: &Pca, pixels: ArrayView2<'_, f32>) -> Projection {
 /// The face that the first eigenfaces make.
 pub(super) fn rebuild(pca: &Pca, weights: ArrayView1<'_, f64>) -> Array1<f64> {
     &pca.mean + &weights.dot(&pca.components.slice(s![..weights.len(), ..]))
-}
-
-/// How far faces lie from a face space of `k` eigenfaces that has not seen their persons.
-fn held_out_distances(faces: &Faces, people: &Labels, k: usize) -> Result<Vec<f64>> {
-    let folds = FOLDS.min(people.names.len());
-    let mut distances = Vec::with_capacity(faces.count());
-    for fold in 0..folds {
-        let is_out = |face: &usize| people.classes[*face] % folds == fold;
-        let (out, kept): (Vec<usize>, Vec<usize>) = (0..faces.count()).partition(is_out);
-        let kept = faces.select(&kept);
-        let pca = fit(kept.view(), Components::Count(k.min(kept.nrows()).min(kept.ncols())))?;
-        distances.extend(project(&pca, faces.select(&out).view()).from_face_space);
-    }
-    Ok(distances)
 }
 
 fn check_persons(people: &Labels) -> Result<()> {

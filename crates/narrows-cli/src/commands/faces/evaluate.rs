@@ -4,9 +4,9 @@ use anyhow::Result;
 use narrows::data::{self, OpenOptions};
 use narrows::faces::{self, EvaluateOptions, Evaluation, Faces, Matcher, Pictures, Rate};
 
+use super::EvaluateArgs;
 use super::page::{self, Shown, label, percent};
 use super::table::table;
-use super::EvaluateArgs;
 
 pub(super) fn evaluate(args: EvaluateArgs) -> Result<()> {
     let open = OpenOptions { colour: args.colour, resize: args.resize, ..Default::default() };

@@ -85,7 +85,7 @@ impl Shown<'_> {
             spectrum: Some(self.spectrum()),
             rebuilt: Some(self.rebuilt()),
             gallery: self.gallery(),
-            mistakes: found.mistakes.iter().take(MOST_MISTAKES).map(|m| self.mistake(m)).collect(),
+            mistakes: found.mistakes.iter().map(|m| self.mistake(m)).collect(),
             scores: Vec::new(),
             configuration: json!({
                 "data": dataset.name,
@@ -169,7 +169,7 @@ impl Shown<'_> {
             true_name: name(mistake.probe),
             found_name: name(mistake.taken_for),
             distance: mistake.distance,
-            margin: mistake.own_distance - mistake.distance,
+            margin: mistake.margin(),
             nearest_true: picture(mistake.own),
             nearest_true_distance: mistake.own_distance,
         }
@@ -212,7 +212,7 @@ impl Album {
     }
 
     fn mistakes(&self, mistakes: &[Mistake]) -> narrows::Result<()> {
-        for (place, mistake) in mistakes.iter().enumerate() {
+        for (place, mistake) in mistakes.iter().take(MOST_MISTAKES).enumerate() {
             let tone = Tone::of([&mistake.probe]);
             let place = place + 1;
             self.write(&format!("mistake-{place:02}-probe"), &mistake.probe, tone)?;

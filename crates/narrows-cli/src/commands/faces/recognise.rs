@@ -35,8 +35,7 @@ pub(super) fn identify(args: IdentifyArgs) -> Result<()> {
         .enumerate()
         .map(|(place, found)| as_row(&space, &probes, place, found))
         .collect();
-    let headings =
-        ["picture", "person", "nearest", "#distance", "#margin", "#from face space"];
+    let headings = ["picture", "person", "nearest", "#distance", "#margin", "#from face space"];
     print!("{}", table(&headings, &rows));
     args.output.say(format!(
         "{} distance; known below {:.4}, not a face beyond {:.4} from face space",

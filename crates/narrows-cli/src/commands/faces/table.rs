@@ -5,7 +5,8 @@
 pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let right: Vec<bool> = headings.iter().map(|heading| heading.starts_with('#')).collect();
     let headings = headings.iter().map(|heading| heading.trim_start_matches('#').to_owned());
-    let lines: Vec<Vec<String>> = std::iter::once(headings.collect()).chain(rows.to_vec()).collect();
+    let lines: Vec<Vec<String>> =
+        std::iter::once(headings.collect()).chain(rows.to_vec()).collect();
     let width = |column: usize| {
         lines.iter().filter_map(|line| line.get(column)).map(|c| c.chars().count()).max()
     };
@@ -27,7 +28,8 @@ mod tests {
 
     #[test]
     fn columns_line_up_whatever_the_letters() {
-        let rows = [vec!["é".to_owned(), "1.5".to_owned()], vec!["long".to_owned(), "10".to_owned()]];
+        let rows =
+            [vec!["é".to_owned(), "1.5".to_owned()], vec!["long".to_owned(), "10".to_owned()]];
         assert_eq!(table(&["name", "#value"], &rows), "name  value\né       1.5\nlong     10\n");
     }
 }
