@@ -34,7 +34,7 @@ use crate::random::Random;
 /// Eigenfaces at which unknown persons and mistakes are looked at, where there are as many.
 const USUAL_COMPONENTS: usize = 40;
 /// Steps of the false-accept rate on the curve.
-const CURVE_STEPS: usize = 100;
+const CURVE_STEPS: usize = 200;
 /// Probes whose pixels are compared at a time.
 const BLOCK: usize = 512;
 

@@ -185,18 +185,23 @@ fn check_gallery(
 }
 
 fn read_config(folder: &Path) -> Result<Config> {
-    let path = folder.join(CONFIG);
-    let value: serde_json::Value = read_json(&path)?;
-    match value.get("kind").and_then(|kind| kind.as_str()) {
-        Some(KIND) => serde_json::from_value(value)
-            .map_err(|error| Error::bad_file(&path, error.to_string(), REMEDY)),
-        _ => Err(Error::mistake(
+    let other = |what: &str| {
+        Error::mistake(
             "open known faces",
             "a run folder written by `narrows faces train`",
-            format!("'{}', another kind of run", folder.display()),
+            format!("'{}', {what}", folder.display()),
             "train one, or give its folder",
-        )),
+        )
+    };
+    let path = folder.join(CONFIG);
+    if !path.exists() {
+        return Err(other("which holds no config.json"));
     }
+    let value: serde_json::Value = read_json(&path)?;
+    if value.get("kind").and_then(|kind| kind.as_str()) != Some(KIND) {
+        return Err(other("another kind of run"));
+    }
+    serde_json::from_value(value).map_err(|error| Error::bad_file(&path, error.to_string(), REMEDY))
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {

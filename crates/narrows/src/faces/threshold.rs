@@ -21,7 +21,7 @@
 //!
 //! The other side, the false-reject rate, is measured too. Identify: the share of known faces that
 //! are not accepted at the distance of the nearest other picture of their person; since both belong
-//! to the eigenfaces this is a little pessimistic. Verify: the share of pairs of one person, left
+//! to the eigenfaces this is pessimistic, the more so the more eigenfaces are kept. Verify: the share of pairs of one person, left
 //! out, that are not accepted.
 //!
 //! Limits: several pictures of one person are not independent draws of an unknown person, so the

@@ -7,7 +7,9 @@ use anyhow::Result;
 use narrows::data::{Dataset, ImageShape};
 use narrows::faces::{Distance, Evaluation, FaceSpace, Faces, Matcher, Pictures};
 use narrows::report::picture::{Tone, png};
-use narrows::report::{Codes, Curve, FacesReport, Mistake, Rate, Rebuilt, Spectrum, faces_page};
+use narrows::report::{
+    Codes, Curve, FacesReport, Mistake, Rate, Rebuilt, Score, Spectrum, faces_page,
+};
 use narrows::{Error, store};
 use serde_json::json;
 
@@ -86,7 +88,7 @@ impl Shown<'_> {
             rebuilt: Some(self.rebuilt()),
             gallery: self.gallery(),
             mistakes: found.mistakes.iter().map(|m| self.mistake(m)).collect(),
-            scores: Vec::new(),
+            scores: self.scores(),
             configuration: json!({
                 "data": dataset.name,
                 "content_hash": dataset.content_hash,
@@ -126,6 +128,20 @@ impl Shown<'_> {
             equal_error_rate: open.equal_error_rate.mean,
         };
         self.found.open_set.iter().map(curve).collect()
+    }
+
+    fn scores(&self) -> Vec<Score> {
+        let strangers = "false accepts = 1 − correct accepts, by nearest known face";
+        let meaning = "Half of the persons are strangers to gallery and eigenfaces. So often is one \
+                       of them let in, and so often a known person not recognised as who they are.";
+        let of = |open: &narrows::faces::OpenSet| Score {
+            name: format!("equal_error_rate_{}", open.matcher),
+            value: 100.0 * open.equal_error_rate.mean,
+            unit: "%".to_owned(),
+            formula: strangers.to_owned(),
+            meaning: meaning.to_owned(),
+        };
+        self.found.open_set.iter().map(of).collect()
     }
 
     fn spectrum(&self) -> Spectrum {
