@@ -15,4 +15,6 @@ pub mod model;
 /// One self-contained HTML page from the records of a run.
 pub mod report;
 
+pub mod faces;
+
 pub use error::{Error, Result};
