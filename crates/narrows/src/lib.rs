@@ -11,10 +11,18 @@ pub mod compute;
 
 pub mod data;
 
+pub mod objective;
+
 pub mod model;
-/// One self-contained HTML page from the records of a run.
-pub mod report;
+
+pub mod store;
+
+pub mod evaluate;
 
 pub mod faces;
+
+pub mod train;
+
+pub mod report;
 
 pub use error::{Error, Result};

@@ -1,0 +1,1 @@
+//! How good it is: scores with their formulas, always beside the best linear model.

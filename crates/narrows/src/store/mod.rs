@@ -1,0 +1,1 @@
+//! What is kept: run folders, written aside and renamed.

@@ -1,0 +1,1 @@
+//! How it is minimised: the loop on one page, optimisers, schedules.
