@@ -11,13 +11,9 @@
 //!
 //! Thresholds stand in both: in JSON to be read, with their last bit among the weights.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ndarray::{Array1, Array2, ArrayD, ArrayView, ArrayView1, Dimension, IxDyn, arr0};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
-use serde::de::DeserializeOwned;
+use ndarray::{Array2, ArrayView1, arr0};
 use serde::{Deserialize, Serialize};
 
 use super::distance::Distance;
@@ -26,6 +22,7 @@ use super::threshold::{FaceThreshold, Thresholds};
 use crate::data::ImageShape;
 use crate::error::{Error, Result};
 use crate::model::pca::{Pca, Selection, Solver};
+use crate::store::{Weights, read_json, write_json};
 
 const CONFIG: &str = "config.json";
 const GALLERY: &str = "gallery.json";
@@ -202,100 +199,4 @@ fn read_config(folder: &Path) -> Result<Config> {
         return Err(other("another kind of run"));
     }
     serde_json::from_value(value).map_err(|error| Error::bad_file(&path, error.to_string(), REMEDY))
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read(path).map_err(|error| Error::read(path, error))?;
-    serde_json::from_slice(&text).map_err(|error| Error::bad_file(path, error.to_string(), REMEDY))
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(value)
-        .map_err(|error| Error::failure("write JSON", error.to_string(), "report it"))?;
-    text.push('\n');
-    fs::write(path, text).map_err(|error| Error::write(path, error))
-}
-
-/// Arrays of f64 with names.
-#[derive(Default)]
-struct Weights {
-    path: PathBuf,
-    arrays: BTreeMap<String, ArrayD<f64>>,
-}
-
-impl Weights {
-    fn insert<D: Dimension>(&mut self, name: &str, array: ArrayView<'_, f64, D>) {
-        self.arrays.insert(name.to_owned(), array.into_dyn().as_standard_layout().into_owned());
-    }
-
-    fn write(&self, path: &Path) -> Result<()> {
-        let failed = |error: safetensors::SafeTensorError| {
-            Error::failure("write weights", error.to_string(), "report it")
-        };
-        let mut views = Vec::with_capacity(self.arrays.len());
-        for (name, array) in &self.arrays {
-            let bytes = bytemuck::cast_slice(array.as_slice().expect("row-major"));
-            let view = TensorView::new(Dtype::F64, array.shape().to_vec(), bytes);
-            views.push((name, view.map_err(failed)?));
-        }
-        let bytes = serialize(views, None).map_err(failed)?;
-        fs::write(path, bytes).map_err(|error| Error::write(path, error))
-    }
-
-    fn read(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).map_err(|error| Error::read(path, error))?;
-        let bad = |problem: String| Error::bad_file(path, problem, REMEDY);
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| bad(error.to_string()))?;
-        let mut arrays = BTreeMap::new();
-        for (name, view) in tensors.iter() {
-            if view.dtype() != Dtype::F64 {
-                return Err(bad(format!("'{name}' is {}, not f64", view.dtype())));
-            }
-            let values: Vec<f64> = bytemuck::pod_collect_to_vec(view.data());
-            let array = ArrayD::from_shape_vec(IxDyn(view.shape()), values)
-                .map_err(|error| bad(format!("'{name}': {error}")))?;
-            if array.iter().any(|value| !value.is_finite()) {
-                return Err(bad(format!("'{name}' holds a number that is not finite")));
-            }
-            arrays.insert(name.to_owned(), array);
-        }
-        Ok(Self { path: path.to_owned(), arrays })
-    }
-
-    fn array(&self, name: &str) -> Result<ArrayView<'_, f64, IxDyn>> {
-        let array =
-            self.arrays.get(name).ok_or_else(|| self.bad(format!("'{name}' is missing")))?;
-        Ok(array.view())
-    }
-
-    fn number(&self, name: &str) -> Result<f64> {
-        let array = self.array(name)?;
-        array.first().copied().ok_or_else(|| self.bad(format!("'{name}' is empty")))
-    }
-
-    /// A vector, of the given length if there is one.
-    fn vector(&self, name: &str, length: Option<usize>) -> Result<Array1<f64>> {
-        let array = self.array(name)?;
-        match (array.shape(), length) {
-            ([found], wanted) if wanted.is_none_or(|wanted| wanted == *found) => {
-                Ok(array.iter().copied().collect())
-            }
-            (found, wanted) => Err(self.bad(format!("'{name}' is {found:?}, not {wanted:?}"))),
-        }
-    }
-
-    fn matrix(&self, name: &str, shape: (usize, usize)) -> Result<Array2<f64>> {
-        let array = self.array(name)?;
-        let found = array.shape().to_vec();
-        array
-            .into_shape_with_order(shape)
-            .ok()
-            .filter(|_| found == [shape.0, shape.1])
-            .map(|array| array.to_owned())
-            .ok_or_else(|| self.bad(format!("'{name}' is {found:?}, not {shape:?}")))
-    }
-
-    fn bad(&self, problem: String) -> Error {
-        Error::bad_file(&self.path, problem, REMEDY)
-    }
 }
