@@ -23,6 +23,8 @@ pub mod faces;
 
 pub mod train;
 
+pub mod recipe;
+
 pub mod report;
 
 pub use error::{Error, Result};

@@ -24,6 +24,7 @@ mod table;
 
 pub use describe::{ClassCount, ColumnSummary, Description, Place, describe};
 pub use images::write_image;
+pub(crate) use nearest::did_you_mean;
 pub use npy::{NpyWriter, write_npy};
 pub use open::{OpenOptions, open};
 pub use prepare::{Missing, Preparation, PrepareConfig, Prepared, Scale};

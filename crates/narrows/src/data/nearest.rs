@@ -1,7 +1,7 @@
 //! The name that was probably meant.
 
 /// A remedy that proposes the candidate nearest to what was `given`.
-pub(super) fn did_you_mean<'a>(
+pub(crate) fn did_you_mean<'a>(
     given: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> String {

@@ -1,0 +1,306 @@
+//! What a model loses of rows, in one pass and in f64.
+//!
+//! ```text
+//! squared_error_per_row           1/n · Σᵢ ‖xᵢ − x̂ᵢ‖²
+//! squared_error_per_row_clipped   the same with x̂ clipped to the range of the data
+//! fraction_variance_unexplained   Σᵢ ‖xᵢ − x̂ᵢ‖² / Σᵢ ‖xᵢ − x̄‖²          x̄: mean of these rows
+//! explained_variance              1 − Σᵢ ‖eᵢ − ē‖² / Σᵢ ‖xᵢ − x̄‖²,   e = x − x̂
+//! Pythagoras                      Σ ‖V(x − μ)‖² + Σ ‖x − x̂‖² = Σ ‖x − μ‖²   μ, V: the model's
+//! ```
+//!
+//! All in the units of the prepared rows. Where values are missing, errors are counted over the
+//! observed ones. The three sums of Pythagoras are computed independently: their disagreement is
+//! the rounding of the whole computation.
+
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
+
+use crate::data::Source;
+use crate::error::{Error, Result};
+use crate::model::{Model, Pca};
+
+/// Rows that are held at a time.
+const BLOCK: usize = 2048;
+
+/// What a model loses of rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Mean over rows of the sum over columns of the squared error.
+    pub squared_error_per_row: f64,
+    /// The same with reconstructions clipped to the range of the data, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub squared_error_per_row_clipped: Option<f64>,
+    /// Squared error over squared distance from the mean of these rows.
+    pub fraction_variance_unexplained: f64,
+    /// One minus the variance of the error over the variance of the rows.
+    pub explained_variance: f64,
+}
+
+/// The sums of the Pythagorean identity, each computed on its own, divided by the rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pythagoras {
+    /// `Σ ‖V(x − μ)‖² / n`.
+    pub projected: f64,
+    /// `Σ ‖x − x̂‖² / n`.
+    pub residual: f64,
+    /// `Σ ‖x − μ‖² / n`.
+    pub total: f64,
+    /// `|projected + residual − total| / total`.
+    pub relative_error: f64,
+}
+
+/// Everything measured on some rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Rows used.
+    pub rows: usize,
+    /// Columns of a prepared row.
+    pub input_dim: usize,
+    /// Columns of a code.
+    pub latent_dim: usize,
+    /// The model's scores.
+    #[serde(flatten)]
+    pub scores: Scores,
+    /// The same of PCA of the same width, fitted on the training rows.
+    pub pca: Scores,
+    /// For PCA: projected variance + reconstruction error = total variance.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pythagoras: Option<Pythagoras>,
+    /// For PCA: mean log-likelihood of a row under the fitted normal distribution, in nats.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub log_likelihood: Option<f64>,
+}
+
+/// Measures `model`, and `baseline` where it is not PCA itself, on prepared rows; `bounds` is the
+/// range of the data. Reads the rows once, 2,048 at a time.
+///
+/// # Errors
+/// If the rows cannot be read, there are none, or they have other columns than the model.
+pub fn evaluate(
+    rows: &dyn Source,
+    model: &Model,
+    baseline: Option<&Pca>,
+    bounds: Option<(f64, f64)>,
+) -> Result<Evaluation> {
+    let (count, dim) = (rows.rows(), rows.dim());
+    if count == 0 {
+        return Err(Error::mistake("evaluate", "at least one row", "none", "give more data"));
+    }
+    let baseline = baseline.map(|pca| Model::Pca(pca.clone()));
+    let mut variance = Variance::new(dim);
+    let mut own = Errors::new(dim, bounds);
+    let mut other = baseline.as_ref().map(|_| Errors::new(dim, bounds));
+    let mut identity = match model {
+        Model::Pca(pca) => Some(Identity::new(pca)),
+    };
+    let mut start = 0;
+    while start < count {
+        let mut x = Array2::<f64>::zeros((BLOCK.min(count - start), dim));
+        rows.read_f64(start, x.as_slice_mut().expect("owned and row-major"))?;
+        start += x.nrows();
+        let observed = x.iter().any(|v| v.is_nan()).then(|| x.mapv(|v| !v.is_nan()));
+        if observed.is_some() {
+            model.fill_missing(&mut x)?;
+        }
+        variance.add(&x);
+        let codes = model.encode(x.view())?;
+        let rebuilt = model.decode(codes.view())?;
+        own.add(x.view(), rebuilt.view(), observed.as_ref());
+        if let (Some(errors), Some(pca)) = (&mut other, &baseline) {
+            let rebuilt = pca.decode(pca.encode(x.view())?.view())?;
+            errors.add(x.view(), rebuilt.view(), observed.as_ref());
+        }
+        if let Some(identity) = &mut identity {
+            identity.add(x.view(), codes.view(), rebuilt.view())?;
+        }
+    }
+    let scores = own.scores(&variance);
+    let identity = identity.map(|identity| identity.finish());
+    Ok(Evaluation {
+        rows: count,
+        input_dim: dim,
+        latent_dim: model.latent_dim(),
+        pca: other.map_or_else(|| scores.clone(), |errors| errors.scores(&variance)),
+        scores,
+        pythagoras: identity.as_ref().map(|(pythagoras, _)| pythagoras.clone()),
+        log_likelihood: identity.map(|(_, log_likelihood)| log_likelihood),
+    })
+}
+
+/// Squared distances from the mean, by Chan's update of blocks.
+struct Variance {
+    rows: f64,
+    mean: Array1<f64>,
+    squares: f64,
+}
+
+impl Variance {
+    fn new(dim: usize) -> Self {
+        Self { rows: 0.0, mean: Array1::zeros(dim), squares: 0.0 }
+    }
+
+    fn add(&mut self, x: &Array2<f64>) {
+        let rows = x.nrows() as f64;
+        let mean = x.mean_axis(Axis(0)).expect("at least one row");
+        for row in x.outer_iter() {
+            self.squares += row.iter().zip(&mean).map(|(v, m)| (v - m).powi(2)).sum::<f64>();
+        }
+        let total = self.rows + rows;
+        let step = &mean - &self.mean;
+        self.squares += step.dot(&step) * self.rows * rows / total;
+        self.mean.scaled_add(rows / total, &step);
+        self.rows = total;
+    }
+}
+
+struct Errors {
+    bounds: Option<(f64, f64)>,
+    rows: f64,
+    squares: f64,
+    clipped: f64,
+    sum: Array1<f64>,
+}
+
+impl Errors {
+    fn new(dim: usize, bounds: Option<(f64, f64)>) -> Self {
+        Self { bounds, rows: 0.0, squares: 0.0, clipped: 0.0, sum: Array1::zeros(dim) }
+    }
+
+    fn add(
+        &mut self,
+        x: ArrayView2<'_, f64>,
+        rebuilt: ArrayView2<'_, f64>,
+        observed: Option<&Array2<bool>>,
+    ) {
+        self.rows += x.nrows() as f64;
+        let (low, high) = self.bounds.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+        for (index, (row, rebuilt)) in x.outer_iter().zip(rebuilt.outer_iter()).enumerate() {
+            for (column, (&value, &guess)) in row.iter().zip(rebuilt).enumerate() {
+                if observed.is_some_and(|observed| !observed[[index, column]]) {
+                    continue;
+                }
+                let error = value - guess;
+                self.squares += error * error;
+                self.clipped += (value - guess.clamp(low, high)).powi(2);
+                self.sum[column] += error;
+            }
+        }
+    }
+
+    fn scores(&self, variance: &Variance) -> Scores {
+        let shift = self.sum.dot(&self.sum) / self.rows;
+        Scores {
+            squared_error_per_row: self.squares / self.rows,
+            squared_error_per_row_clipped: self.bounds.map(|_| self.clipped / self.rows),
+            fraction_variance_unexplained: self.squares / variance.squares,
+            explained_variance: 1.0 - (self.squares - shift) / variance.squares,
+        }
+    }
+}
+
+/// The three sums, and the likelihood.
+struct Identity<'a> {
+    pca: &'a Pca,
+    rows: f64,
+    projected: f64,
+    residual: f64,
+    total: f64,
+    log_likelihood: f64,
+}
+
+impl<'a> Identity<'a> {
+    fn new(pca: &'a Pca) -> Self {
+        Self { pca, rows: 0.0, projected: 0.0, residual: 0.0, total: 0.0, log_likelihood: 0.0 }
+    }
+
+    fn add(
+        &mut self,
+        x: ArrayView2<'_, f64>,
+        codes: ArrayView2<'_, f64>,
+        rebuilt: ArrayView2<'_, f64>,
+    ) -> Result<()> {
+        let pca = self.pca;
+        let unwhiten = |k: usize| if pca.whiten { pca.explained_variance[k] } else { 1.0 };
+        self.rows += x.nrows() as f64;
+        for ((row, code), rebuilt) in
+            x.outer_iter().zip(codes.outer_iter()).zip(rebuilt.outer_iter())
+        {
+            self.projected +=
+                code.iter().enumerate().map(|(k, z)| z * z * unwhiten(k)).sum::<f64>();
+            self.residual += row.iter().zip(rebuilt).map(|(v, r)| (v - r).powi(2)).sum::<f64>();
+            self.total += row.iter().zip(&pca.mean).map(|(v, m)| (v - m).powi(2)).sum::<f64>();
+        }
+        self.log_likelihood += pca.log_likelihood_rows(x)?.sum();
+        Ok(())
+    }
+
+    fn finish(self) -> (Pythagoras, f64) {
+        let [projected, residual, total] =
+            [self.projected, self.residual, self.total].map(|sum| sum / self.rows);
+        let relative_error = (projected + residual - total).abs() / total;
+        let pythagoras = Pythagoras { projected, residual, total, relative_error };
+        (pythagoras, self.log_likelihood / self.rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::pca::{Components, PcaOptions};
+    use crate::random::Random;
+
+    fn rows(count: usize) -> Array2<f64> {
+        let mut random = Random::stream(8, "rows");
+        Array2::from_shape_fn((count, 6), |(_, j)| 3.0 + random.normal() / (1.0 + j as f64))
+    }
+
+    fn fit(x: &Array2<f64>, k: usize, whiten: bool) -> Model {
+        let options = PcaOptions { components: Components::Count(k), whiten, ..Default::default() };
+        Model::Pca(Pca::fit(x.view(), &options).expect("fits"))
+    }
+
+    /// On training rows the closed form is known: the variances left out.
+    #[test]
+    fn the_error_on_training_rows_is_the_variance_left_out() {
+        let x = rows(5000);
+        let all = Pca::fit(x.view(), &PcaOptions::default()).expect("fits");
+        let left_out = all.explained_variance.iter().skip(2).sum::<f64>() * 4999.0 / 5000.0;
+        for whiten in [false, true] {
+            let found = evaluate(&x.view(), &fit(&x, 2, whiten), None, None).expect("measures");
+            assert!((found.scores.squared_error_per_row / left_out - 1.0).abs() < 1e-12);
+            let share = left_out * 5000.0 / 4999.0 / all.total_variance;
+            assert!((found.scores.fraction_variance_unexplained - share).abs() < 1e-12);
+            assert!((found.scores.explained_variance - 1.0 + share).abs() < 1e-12);
+            assert!(found.pythagoras.expect("PCA").relative_error < 1e-12);
+            assert_eq!(found.scores, found.pca);
+        }
+    }
+
+    #[test]
+    fn the_identity_holds_on_rows_never_seen() {
+        let x = rows(500);
+        let other = rows(900).slice(ndarray::s![500.., ..]).to_owned() + 0.5;
+        let found = evaluate(&other.view(), &fit(&x, 3, false), None, None).expect("measures");
+        let pythagoras = found.pythagoras.expect("PCA");
+        assert!(pythagoras.relative_error < 1e-12 && pythagoras.residual > 0.0, "{pythagoras:?}");
+    }
+
+    #[test]
+    fn clipping_never_hurts_where_rows_lie_in_the_range() {
+        let x = rows(300).mapv(|value| value.clamp(2.5, 3.5));
+        let found = evaluate(&x.view(), &fit(&x, 1, false), None, Some((2.5, 3.5)));
+        let scores = found.expect("measures").scores;
+        let clipped = scores.squared_error_per_row_clipped.expect("bounded");
+        assert!(clipped < scores.squared_error_per_row);
+    }
+
+    #[test]
+    fn missing_values_are_not_counted() {
+        let x = rows(200);
+        let model = fit(&x, 5, false);
+        let mut holes = x.clone();
+        holes[[3, 1]] = f64::NAN;
+        let found = evaluate(&holes.view(), &model, None, None).expect("measures");
+        assert!(found.scores.squared_error_per_row.is_finite());
+    }
+}

@@ -1,0 +1,215 @@
+//! What to do, in one value: every key of a recipe with its default, and the fit that it asks for.
+//!
+//! The tables are those of the rooms that read them: `[data]`, `[prepare]`, `[model]`, `[train]`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::data::{
+    self, Dataset, Missing, OpenOptions, Preparation, PrepareConfig, Prepared, Source,
+};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::model::pca::{Components, MissingOptions, Pca, PcaOptions, Solver};
+use crate::store::Run;
+
+/// Everything that a fit can be told.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Where rows come from.
+    pub data: DataTable,
+    /// How they are prepared.
+    pub prepare: PrepareConfig,
+    /// What is learned.
+    pub model: ModelTable,
+}
+
+/// Where rows come from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataTable {
+    /// A file, a folder of pictures, `PATH#name` in an npz, or `demo:digits`.
+    pub path: Option<String>,
+    /// A file with one label per row.
+    pub labels: Option<String>,
+    /// The column of a table that holds the labels.
+    pub label_column: Option<String>,
+    /// Whether pictures keep their colours.
+    pub colour: bool,
+    /// Width and height that pictures are brought to.
+    pub resize: Option<(usize, usize)>,
+}
+
+/// What is learned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelTable {
+    /// The kind of model.
+    pub kind: Kind,
+    /// PCA: how many components; by default the fewest that explain more than 95 %.
+    pub components: Components,
+    /// PCA: which algorithm.
+    pub solver: Solver,
+    /// PCA: whether codes are divided by the standard deviation of their component.
+    pub whiten: bool,
+    /// PCA, randomised solver: dimensions beyond those kept.
+    pub oversampling: usize,
+    /// PCA, randomised solver: passes of the power iteration.
+    pub power_iterations: Option<usize>,
+}
+
+/// The kinds of model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Principal component analysis, in closed form.
+    #[default]
+    Pca,
+}
+
+impl Default for ModelTable {
+    fn default() -> Self {
+        let pca = PcaOptions::default();
+        Self {
+            kind: Kind::default(),
+            components: Components::Variance(0.95),
+            solver: pca.solver,
+            whiten: pca.whiten,
+            oversampling: pca.oversampling,
+            power_iterations: pca.power_iterations,
+        }
+    }
+}
+
+impl Recipe {
+    /// Reads a recipe; keys that are left out have their defaults.
+    ///
+    /// # Errors
+    /// If a key is unknown, named with the nearest one, or a value does not fit.
+    pub fn from_value(given: Value) -> Result<Self> {
+        let known = serde_json::to_value(Self::default()).expect("a recipe is plain data");
+        check_keys(&given, &known, "")?;
+        serde_json::from_value(given).map_err(|error| {
+            Error::mistake(
+                "read the recipe",
+                "values that fit their keys",
+                error.to_string(),
+                "`narrows fit --print-recipe` shows every key with its default",
+            )
+        })
+    }
+
+    /// Opens the data that the recipe names.
+    ///
+    /// # Errors
+    /// If it names none, or they cannot be read.
+    pub fn open(&self) -> Result<Dataset> {
+        let path = self.data.path.as_deref().ok_or_else(|| {
+            Error::mistake("fit", "data", "none", "give --data PATH, or `data.path` in the recipe")
+        })?;
+        let DataTable { labels, label_column, colour, resize, .. } = self.data.clone();
+        data::open(path, &OpenOptions { colour, resize, label_column, labels })
+    }
+
+    /// Prepares the rows and fits the model to them.
+    ///
+    /// PCA of tall data takes one pass over the rows, one more where the preparation has to be
+    /// learned; memory is that of [`Pca::fit_source`].
+    ///
+    /// # Errors
+    /// If the data, the preparation or the model cannot be had as asked.
+    pub fn fit(&self, dataset: &Dataset) -> Result<Run> {
+        let preparation = Preparation::fit(dataset, &self.prepare)?;
+        let rows = Prepared { source: &*dataset.rows, preparation: &preparation };
+        let Kind::Pca = self.model.kind;
+        let pca = self.fit_pca(&rows)?;
+        let config = self.resolved(dataset, &preparation, &pca);
+        Ok(Run { config, preparation, model: Model::Pca(pca), baseline: None })
+    }
+
+    fn fit_pca(&self, rows: &Prepared<'_>) -> Result<Pca> {
+        let ModelTable { components, solver, whiten, oversampling, power_iterations, .. } =
+            self.model;
+        let seed = self.seed;
+        let options =
+            PcaOptions { components, solver, whiten, seed, oversampling, power_iterations };
+        if self.prepare.missing != Missing::Em {
+            return Pca::fit_source(rows, &options);
+        }
+        let mut held = ndarray::Array2::<f64>::zeros((rows.rows(), rows.dim()));
+        rows.read_f64(0, held.as_slice_mut().expect("owned and row-major"))?;
+        match held.iter().any(|value| value.is_nan()) {
+            true => Pca::fit_missing(held.view(), &options, &MissingOptions::default()),
+            false => Pca::fit(held.view(), &options),
+        }
+    }
+
+    /// The recipe with everything that was decided on the way.
+    fn resolved(&self, dataset: &Dataset, preparation: &Preparation, pca: &Pca) -> Value {
+        let mut config = serde_json::to_value(self).expect("a recipe is plain data");
+        config["version"] = json!(env!("CARGO_PKG_VERSION"));
+        config["prepare"] = json!(preparation.config());
+        config["data"]["rows"] = json!(dataset.rows.rows());
+        config["data"]["dim"] = json!(dataset.rows.dim());
+        config["data"]["element"] = json!(dataset.element);
+        config["data"]["content_hash"] = json!(dataset.content_hash);
+        config["fitted"] = json!({
+            "solver": pca.solver,
+            "latent_dim": pca.components.nrows(),
+            "reason": pca.selection.reason,
+        });
+        config
+    }
+}
+
+/// Names the first key that no recipe has, and the nearest that one has.
+fn check_keys(given: &Value, known: &Value, table: &str) -> Result<()> {
+    let (Value::Object(given), Value::Object(known)) = (given, known) else {
+        return Ok(());
+    };
+    for (key, value) in given {
+        let Some(known_value) = known.get(key) else {
+            let names = known.keys().map(String::as_str);
+            return Err(Error::mistake(
+                "read the recipe",
+                match table {
+                    "" => "a key of a recipe".to_owned(),
+                    _ => format!("a key of [{table}]"),
+                },
+                format!("'{key}'"),
+                data::did_you_mean(key, names),
+            ));
+        };
+        check_keys(value, known_value, key)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let error = Recipe::from_value(json!({"model": {"componets": 3}})).expect_err("unknown");
+        let message = error.to_string();
+        assert!(message.contains("a key of [model]"), "{message}");
+        assert!(message.contains("did you mean 'components'?"), "{message}");
+    }
+
+    #[test]
+    fn the_digits_are_fitted_kept_and_opened_again() {
+        let recipe = json!({"data": {"path": "demo:digits"}, "model": {"components": 10}});
+        let recipe = Recipe::from_value(recipe).expect("legal");
+        let run = recipe.fit(&recipe.open().expect("opens")).expect("fits");
+        let folder = tempfile::tempdir().expect("a folder");
+        run.write_into(folder.path()).expect("writes");
+        let again = Run::open(folder.path()).expect("opens");
+        let (Model::Pca(before), Model::Pca(after)) = (&run.model, &again.model);
+        assert_eq!(before, after);
+        assert_eq!(run.preparation, again.preparation);
+    }
+}
