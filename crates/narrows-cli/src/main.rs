@@ -1,2 +1,51 @@
-//! The command.
-fn main() {}
+//! The command `narrows`.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use commands::{data, evaluate, faces, fit, report, transform};
+
+/// Learn narrow representations of data, fast, and prove what was learned
+///
+/// Fit a model into a run folder, then give that folder to the other commands:
+///
+///   narrows fit --data train.npy --set model.components=30 --out runs/a
+///   narrows evaluate runs/a --data test.npy
+///   narrows report runs/a
+#[derive(Debug, Parser)]
+#[command(version, verbatim_doc_comment, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Fit(fit::FitArgs),
+    Evaluate(evaluate::EvaluateArgs),
+    Encode(transform::EncodeArgs),
+    Decode(transform::DecodeArgs),
+    Reconstruct(transform::ReconstructArgs),
+    Report(report::ReportArgs),
+    Data(data::DataArgs),
+    Faces(faces::FacesArgs),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Fit(args) => fit::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Encode(args) => transform::encode(args),
+        Command::Decode(args) => transform::decode(args),
+        Command::Reconstruct(args) => transform::reconstruct(args),
+        Command::Report(args) => report::run(args),
+        Command::Data(args) => data::run(args),
+        Command::Faces(args) => faces::run(args),
+    };
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    eprintln!("error: {error:#}");
+    ExitCode::from(error.downcast_ref::<narrows::Error>().map_or(1, narrows::Error::exit_code))
+}

@@ -4,7 +4,6 @@ mod evaluate;
 mod gallery;
 mod page;
 mod recognise;
-mod table;
 
 use std::path::{Path, PathBuf};
 
@@ -15,9 +14,11 @@ use narrows::data::{self, OpenOptions};
 use narrows::faces::{Distance, FaceSpace, Faces};
 use narrows::model::pca::Components;
 
+use super::{Output, size};
+
 /// Learn faces, recognise them, and measure how well
 #[derive(Debug, Args)]
-pub struct FacesArgs {
+pub(crate) struct FacesArgs {
     #[command(subcommand)]
     command: Command,
 }
@@ -175,36 +176,17 @@ struct Recogniser {
     resize: bool,
 }
 
-#[derive(Debug, Args)]
-struct Output {
-    /// Print JSON for machines
-    #[arg(long)]
-    json: bool,
-    /// Say nothing beside the result
-    #[arg(short, long)]
-    quiet: bool,
-}
-
 /// Where faces live unless something else is said.
 const RUN: &str = "runs/faces";
 
 /// Runs the sub-command.
-pub fn run(args: FacesArgs) -> Result<()> {
+pub(crate) fn run(args: FacesArgs) -> Result<()> {
     match args.command {
         Command::Train(args) => gallery::train(args),
         Command::Add(args) => gallery::add(args),
         Command::Identify(args) => recognise::identify(args),
         Command::Verify(args) => recognise::verify(args),
         Command::Evaluate(args) => evaluate::evaluate(args),
-    }
-}
-
-impl Output {
-    /// Talks to the person, not to the program that reads the result.
-    fn say(&self, message: impl AsRef<str>) {
-        if !self.quiet {
-            eprintln!("{}", message.as_ref());
-        }
     }
 }
 
@@ -248,11 +230,6 @@ fn names(spec: &str, faces: &Faces) -> Vec<String> {
         _ if faces.count() == 1 => vec![spec.to_owned()],
         _ => (0..faces.count()).map(|place| format!("{spec} {}", faces.name(place))).collect(),
     }
-}
-
-fn size(text: &str) -> Result<(usize, usize), String> {
-    let sides = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
-    sides.ok_or_else(|| "expected a width and a height such as 92x112".to_owned())
 }
 
 fn eigenfaces(text: &str) -> Result<usize, String> {

@@ -6,7 +6,7 @@ use narrows::faces::{self, EvaluateOptions, Evaluation, Faces, Matcher, Pictures
 
 use super::EvaluateArgs;
 use super::page::{self, Shown, label, percent};
-use super::table::table;
+use crate::commands::table::table;
 
 pub(super) fn evaluate(args: EvaluateArgs) -> Result<()> {
     let open = OpenOptions { colour: args.colour, resize: args.resize, ..Default::default() };

@@ -7,8 +7,8 @@ use narrows::model::pca::Components;
 use serde_json::{Value, json};
 
 use super::page::{label, percent};
-use super::table::table;
 use super::{AddArgs, Output, TrainArgs, page, pictures_like};
+use crate::commands::table::table;
 
 /// Eigenfaces that are kept where nothing else is said.
 const USUAL_COMPONENTS: usize = 40;

@@ -6,8 +6,8 @@ use narrows::faces::{FaceSpace, Faces, Identification, Verdict};
 use serde_json::{Value, json};
 
 use super::page::label;
-use super::table::table;
 use super::{IdentifyArgs, VerifyArgs, pictures_like};
+use crate::commands::table::table;
 
 pub(super) fn identify(args: IdentifyArgs) -> Result<()> {
     let how = &args.recogniser;

@@ -2,7 +2,7 @@
 
 /// Rows under headings: the first column to the left, a heading that begins with `#` and its
 /// column to the right, all others to the left.
-pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let right: Vec<bool> = headings.iter().map(|heading| heading.starts_with('#')).collect();
     let headings = headings.iter().map(|heading| heading.trim_start_matches('#').to_owned());
     let lines: Vec<Vec<String>> =

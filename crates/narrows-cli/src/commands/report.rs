@@ -1,0 +1,253 @@
+//! `narrows report`: a page that shows a run.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use narrows::data::{Dataset, OpenOptions, Prepared, Source};
+use narrows::evaluate::{Evaluation, Scores};
+use narrows::model::{Model, Pca};
+use narrows::report::{self, Codes, Examples, RunReport, Score, Spectrum};
+use narrows::store::Run;
+use ndarray::{Array2, ArrayView2};
+
+use super::evaluate::measure;
+use super::{Output, fit, options_of};
+
+/// Rows whose codes are drawn, and rows that are shown whole, evenly taken.
+const DRAWN: usize = 2400;
+const SHOWN: usize = 12;
+/// Components that are shown.
+const COMPONENTS: usize = 24;
+
+/// Show a run on one page: scores, spectrum, codes, rows and their reconstructions, components
+///
+/// The rows are those that the run was fitted on unless others are given. The page needs no network
+/// and is written into the run folder.
+///
+/// Example: narrows report runs/a --labels train-labels-idx1-ubyte.gz
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The run folder that `narrows fit` wrote
+    run: PathBuf,
+    /// Other rows than those it was fitted on
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+    /// A file with one label per row, to colour the codes
+    #[arg(long, value_name = "PATH")]
+    labels: Option<String>,
+    /// The column of a table that holds the labels
+    #[arg(long, value_name = "NAME")]
+    label_column: Option<String>,
+    /// Show the page in the browser
+    #[arg(long)]
+    open: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(crate) fn run(args: ReportArgs) -> Result<()> {
+    let run = Run::open(&args.run)?;
+    let (dataset, found) = rows_of(&args, &run)?;
+    let page = page(&run, &dataset, &found)?;
+    let path = args.run.join("report.html");
+    report::write(&path, &report::run_page(&page))?;
+    if args.output.json {
+        println!("{}", serde_json::json!({ "path": path }));
+    } else {
+        println!("{}", path.display());
+    }
+    if args.open {
+        let browser = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+        let shown = std::process::Command::new(browser).arg(&path).status();
+        if !shown.is_ok_and(|status| status.success()) {
+            args.output
+                .say(format!("no browser could be started; open {} yourself", path.display()));
+        }
+    }
+    Ok(())
+}
+
+fn rows_of(args: &ReportArgs, run: &Run) -> Result<(Dataset, Evaluation)> {
+    let table = &run.config["data"];
+    let word = |key: &str| table[key].as_str().map(str::to_owned);
+    let own = args.data.is_none();
+    let path = args.data.clone().or_else(|| word("path")).unwrap_or_default();
+    let label_column = args.label_column.clone().or_else(|| word("label_column"));
+    let labels = args.labels.clone().or_else(|| word("labels").filter(|_| own));
+    let options = OpenOptions { labels, ..options_of(run, &path, label_column) };
+    let dataset = narrows::data::open(&path, &options)?;
+    if own && table["content_hash"].as_str() != Some(dataset.content_hash.as_str()) {
+        args.output.say(format!("note: {path} has changed since the run was fitted"));
+    }
+    let found = measure(run, &dataset)?;
+    Ok((dataset, found))
+}
+
+fn page(run: &Run, dataset: &Dataset, found: &Evaluation) -> Result<RunReport> {
+    let preparation = run.preparation.check(dataset)?;
+    let rows = Prepared { source: &*dataset.rows, preparation: &preparation };
+    let Model::Pca(pca) = &run.model;
+    let image = dataset
+        .image
+        .filter(|image| image.height * image.width * image.channels == run.model.input_dim());
+    let names = run.preparation.columns().iter().map(|column| column.name.clone()).collect();
+    Ok(RunReport {
+        title: format!("{} of {}", model_name(&run.model), dataset.name),
+        data: dataset.name.clone(),
+        rows: found.rows,
+        input_dim: run.model.input_dim(),
+        latent_dim: run.model.latent_dim(),
+        model: model_name(&run.model).to_owned(),
+        command: fit::command(run)?,
+        configuration: run.config.clone(),
+        scores: scores(found, &found.scores),
+        baseline: run.baseline.as_ref().map(|_| scores(found, &found.pca)),
+        spectrum: Some(spectrum(pca)),
+        codes: codes(run, dataset, &rows)?,
+        image,
+        examples: Some(examples(run, dataset, &rows)?),
+        components: Some(pca.components.outer_iter().take(COMPONENTS).map(narrow).collect()),
+        mean: Some(pca.mean.iter().map(|&value| value as f32).collect()),
+        column_names: names,
+        history: None,
+        certificate: None,
+        pythagoras: found.pythagoras.as_ref().map(|sums| report::Pythagoras {
+            projected: sums.projected,
+            residual: sums.residual,
+            total: sums.total,
+            relative_error: sums.relative_error,
+        }),
+    })
+}
+
+fn model_name(model: &Model) -> &'static str {
+    match model {
+        Model::Pca(_) => "PCA",
+    }
+}
+
+fn narrow(row: ndarray::ArrayView1<'_, f64>) -> Vec<f32> {
+    row.iter().map(|&value| value as f32).collect()
+}
+
+fn spectrum(pca: &Pca) -> Spectrum {
+    let variances = &pca.selection.spectrum;
+    Spectrum {
+        explained_variance: variances.clone(),
+        ratio: variances.iter().map(|variance| variance / pca.total_variance).collect(),
+        total_variance: pca.total_variance,
+        chosen: pca.components.nrows(),
+        reason: pca.selection.reason.clone(),
+        null_threshold: pca.selection.threshold.clone(),
+    }
+}
+
+/// Every so-many-th row, at most `most` of them, with its place.
+fn sample(rows: &dyn Source, most: usize) -> narrows::Result<(Vec<usize>, Array2<f64>)> {
+    let stride = rows.rows().div_ceil(most).max(1);
+    let places: Vec<usize> = (0..rows.rows()).step_by(stride).collect();
+    let mut sampled = Array2::zeros((places.len(), rows.dim()));
+    for (row, &place) in sampled.outer_iter_mut().zip(&places) {
+        rows.read_f64(place, row.into_slice().expect("row-major"))?;
+    }
+    Ok((places, sampled))
+}
+
+/// Codes of sampled rows, missing values filled.
+fn encode(run: &Run, rows: &mut Array2<f64>) -> narrows::Result<Array2<f64>> {
+    run.model.fill_missing(rows)?;
+    run.model.encode(rows.view())
+}
+
+fn codes(run: &Run, dataset: &Dataset, rows: &dyn Source) -> Result<Option<Codes>> {
+    if run.model.latent_dim() < 2 {
+        return Ok(None);
+    }
+    let (places, mut sampled) = sample(rows, DRAWN)?;
+    let codes = encode(run, &mut sampled)?;
+    let Model::Pca(pca) = &run.model;
+    let axis = |k: usize| {
+        format!("component {} ({:.1} %)", k + 1, 100.0 * pca.explained_variance_ratio[k])
+    };
+    let labels = dataset.labels.as_ref();
+    Ok(Some(Codes {
+        points: codes.outer_iter().map(|code| [code[0], code[1]]).collect(),
+        classes: labels.map_or_else(Vec::new, |l| places.iter().map(|&p| l.classes[p]).collect()),
+        class_names: labels.map_or_else(Vec::new, |labels| labels.names.clone()),
+        axis_names: [axis(0), axis(1)],
+    }))
+}
+
+fn examples(run: &Run, dataset: &Dataset, rows: &dyn Source) -> Result<Examples> {
+    let (places, mut sampled) = sample(rows, SHOWN)?;
+    let codes = encode(run, &mut sampled)?;
+    let rebuilt = run.model.decode(codes.view())?;
+    let errors = (&sampled - &rebuilt).outer_iter().map(|error| error.dot(&error)).collect();
+    let rows = |rows: ArrayView2<'_, f64>| rows.outer_iter().map(narrow).collect();
+    Ok(Examples {
+        rows: rows(sampled.view()),
+        reconstructions: rows(rebuilt.view()),
+        errors,
+        names: places.iter().map(|&place| row_name(dataset, place)).collect(),
+    })
+}
+
+fn row_name(dataset: &Dataset, place: usize) -> String {
+    let label = dataset.labels.as_ref().map(|labels| &labels.names[labels.classes[place]]);
+    match (dataset.row_names.get(place), label) {
+        (Some(name), _) => name.clone(),
+        (None, Some(label)) => label.clone(),
+        (None, None) => format!("row {}", place + 1),
+    }
+}
+
+fn scores(found: &Evaluation, scores: &Scores) -> Vec<Score> {
+    let score = |name: &str, value: f64, unit: &str, formula: &str, meaning: &str| Score {
+        name: name.to_owned(),
+        value,
+        unit: unit.to_owned(),
+        formula: formula.to_owned(),
+        meaning: meaning.to_owned(),
+    };
+    let mut all = vec![score(
+        "squared_error_per_row",
+        scores.squared_error_per_row,
+        "prepared units²",
+        "1/n · Σ ‖x − x̂‖²",
+        "what a row loses on average",
+    )];
+    all.extend(scores.squared_error_per_row_clipped.map(|value| {
+        score(
+            "squared_error_per_row_clipped",
+            value,
+            "prepared units²",
+            "1/n · Σ ‖x − clip(x̂)‖²",
+            "the same with x̂ kept in the range of the data",
+        )
+    }));
+    all.push(score(
+        "fraction_variance_unexplained",
+        scores.fraction_variance_unexplained,
+        "share",
+        "Σ ‖x − x̂‖² / Σ ‖x − x̄‖²",
+        "0 is perfect, 1 is no better than the mean",
+    ));
+    all.push(score(
+        "explained_variance",
+        scores.explained_variance,
+        "share",
+        "1 − Σ ‖e − ē‖² / Σ ‖x − x̄‖², e = x − x̂",
+        "the share of the variance that survives",
+    ));
+    all.extend(found.log_likelihood.filter(|_| scores == &found.scores).map(|value| {
+        score(
+            "log_likelihood",
+            value,
+            "nats per row",
+            "mean ln N(x; μ, V(Λ − σ²)Vᵀ + σ²I)",
+            "how likely rows are under probabilistic PCA",
+        )
+    }));
+    all
+}

@@ -1,0 +1,195 @@
+//! `narrows encode`, `decode` and `reconstruct`: rows to codes and back, by blocks.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use narrows::Error;
+use narrows::data::{
+    Dataset, NpyWriter, OpenOptions, Preparation, Prepared, Source, write_image,
+};
+use narrows::store::{Run, write_folder};
+use ndarray::Array2;
+
+use super::{Output, RunOnData};
+
+/// Rows that are held at a time.
+const BLOCK: usize = 2048;
+
+/// Turn rows into codes
+///
+/// Example: narrows encode runs/a --data test.npy --out codes.npy
+#[derive(Debug, Args)]
+pub(crate) struct EncodeArgs {
+    #[command(flatten)]
+    on: RunOnData,
+    /// The npy file to write, one code a row
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Turn codes into rows, in the units of the original data
+///
+/// Example: narrows decode runs/a --codes codes.npy --out rows.npy
+#[derive(Debug, Args)]
+pub(crate) struct DecodeArgs {
+    /// The run folder that `narrows fit` wrote
+    run: PathBuf,
+    /// An npy file of codes
+    #[arg(long, value_name = "FILE")]
+    codes: String,
+    /// The npy file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Send rows through the code and back, in the units of the original data
+///
+/// A folder of pictures in gives a folder of PNG pictures out; everything else gives an npy file.
+///
+/// Example: narrows reconstruct runs/a --data test.npy --out rebuilt.npy
+#[derive(Debug, Args)]
+pub(crate) struct ReconstructArgs {
+    #[command(flatten)]
+    on: RunOnData,
+    /// The npy file or, for pictures, the folder to write
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(crate) fn encode(args: EncodeArgs) -> Result<()> {
+    let (run, dataset) = args.on.open()?;
+    let preparation = run.preparation.check(&dataset)?;
+    let latents = run.model.latent_dim();
+    let mut out =
+        NpyWriter::create(&args.out, dataset.rows.rows(), latents, dataset.rows.precision())?;
+    for_prepared_blocks(&run, &dataset, &preparation, |_, block| {
+        let codes = run.model.encode(block.view())?;
+        out.write_rows(codes.as_slice().expect("row-major"))
+    })?;
+    out.finish()?;
+    say_written(&args.output, dataset.rows.rows(), latents, &args.out);
+    Ok(())
+}
+
+pub(crate) fn decode(args: DecodeArgs) -> Result<()> {
+    let run = Run::open(&args.run)?;
+    let codes = narrows::data::open(&args.codes, &OpenOptions::default())?;
+    let (count, dim) = (codes.rows.rows(), run.preparation.input_dim());
+    if codes.rows.dim() != run.model.latent_dim() {
+        return Err(Error::mistake(
+            "decode",
+            format!("codes of {} columns, as the model has", run.model.latent_dim()),
+            codes.rows.dim().to_string(),
+            "give codes that `narrows encode` made with this run",
+        )
+        .into());
+    }
+    let mut out = NpyWriter::create(&args.out, count, dim, codes.rows.precision())?;
+    for start in (0..count).step_by(BLOCK) {
+        let block = read(&*codes.rows, start)?;
+        let rows = run.model.decode(block.view())?;
+        let mut original = vec![0.0; rows.nrows() * dim];
+        run.preparation.invert(rows.as_slice().expect("row-major"), &mut original);
+        out.write_rows(&original)?;
+    }
+    out.finish()?;
+    say_written(&args.output, count, dim, &args.out);
+    Ok(())
+}
+
+pub(crate) fn reconstruct(args: ReconstructArgs) -> Result<()> {
+    let (run, dataset) = args.on.open()?;
+    if dataset.image.is_some() && !dataset.row_names.is_empty() {
+        write_folder_of_pictures(&run, &dataset, &args.out)?;
+        args.output.say(format!(
+            "written: {} pictures in {}",
+            dataset.rows.rows(),
+            args.out.display()
+        ));
+        return Ok(());
+    }
+    let (count, dim) = (dataset.rows.rows(), dataset.rows.dim());
+    let mut out = NpyWriter::create(&args.out, count, dim, dataset.rows.precision())?;
+    for_rebuilt_blocks(&run, &dataset, |_, rows| out.write_rows(rows))?;
+    out.finish()?;
+    say_written(&args.output, count, dim, &args.out);
+    Ok(())
+}
+
+fn write_folder_of_pictures(run: &Run, dataset: &Dataset, out: &Path) -> Result<()> {
+    let shape = dataset.image.expect("asked before");
+    write_folder(out, |folder| {
+        for_rebuilt_blocks(run, dataset, |start, rows| {
+            for (index, row) in rows.chunks_exact(dataset.rows.dim()).enumerate() {
+                let pixels: Vec<u8> =
+                    row.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect();
+                let path = folder.join(&dataset.row_names[start + index]).with_extension("png");
+                if let Some(parent) = path.parent() {
+                    std::fs::create_dir_all(parent).map_err(|error| Error::write(parent, error))?;
+                }
+                write_image(&path, &pixels, shape)?;
+            }
+            Ok(())
+        })
+    })?;
+    Ok(())
+}
+
+/// Prepared rows by blocks, missing values filled where the model can.
+fn for_prepared_blocks(
+    run: &Run,
+    dataset: &Dataset,
+    preparation: &Preparation,
+    mut with: impl FnMut(usize, Array2<f64>) -> narrows::Result<()>,
+) -> narrows::Result<()> {
+    let rows = Prepared { source: &*dataset.rows, preparation };
+    for start in (0..rows.rows()).step_by(BLOCK) {
+        let mut block = read(&rows, start)?;
+        if block.iter().any(|value| value.is_nan()) {
+            run.model.fill_missing(&mut block)?;
+        }
+        with(start, block)?;
+    }
+    Ok(())
+}
+
+/// Rebuilt rows by blocks, in the units of the data.
+pub(super) fn for_rebuilt_blocks(
+    run: &Run,
+    dataset: &Dataset,
+    mut with: impl FnMut(usize, &[f64]) -> narrows::Result<()>,
+) -> narrows::Result<()> {
+    let preparation = run.preparation.check(dataset)?;
+    let dim = dataset.rows.dim();
+    for_prepared_blocks(run, dataset, &preparation, |start, block| {
+        let rebuilt = run.model.decode(run.model.encode(block.view())?.view())?;
+        let mut raw = vec![0.0; rebuilt.nrows() * dim];
+        dataset.rows.read_f64(start, &mut raw)?;
+        let mut norms = vec![1.0; rebuilt.nrows()];
+        preparation.row_norms(&raw, &mut norms);
+        let rebuilt = rebuilt.as_slice().expect("row-major");
+        preparation.invert_with_norms(rebuilt, &norms, &mut raw);
+        with(start, &raw)
+    })
+}
+
+/// The rows of the block that begins at `start`.
+pub(super) fn read(source: &dyn Source, start: usize) -> narrows::Result<Array2<f64>> {
+    let mut block = Array2::zeros((BLOCK.min(source.rows() - start), source.dim()));
+    source.read_f64(start, block.as_slice_mut().expect("owned and row-major"))?;
+    Ok(block)
+}
+
+fn say_written(output: &Output, rows: usize, columns: usize, path: &Path) {
+    output.say(format!("written: {rows} rows × {columns} columns in {}", path.display()));
+    if output.json {
+        println!("{}", serde_json::json!({ "rows": rows, "columns": columns, "path": path }));
+    }
+}
