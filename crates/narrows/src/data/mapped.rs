@@ -7,6 +7,8 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use memmap2::Mmap;
+#[cfg(unix)]
+use memmap2::UncheckedAdvice;
 
 use crate::error::{Error, Result};
 
@@ -35,6 +37,21 @@ impl Deref for Bytes {
         match self {
             Self::Mapped(bytes) => bytes,
             Self::Held(bytes) => bytes,
+        }
+    }
+}
+
+impl Bytes {
+    /// Gives back the memory of the pages that were read. They come back when they are asked for;
+    /// should the system refuse, only memory is lost.
+    #[allow(unsafe_code)]
+    pub(super) fn release(&self) {
+        #[cfg(unix)]
+        if let Self::Mapped(bytes) = self {
+            // SAFETY: nobody writes through the mapping, so a page that is dropped returns from the
+            // file as it was; to a reader this is what the system may do at any time anyway.
+            let _ =
+                unsafe { bytes.unchecked_advise_range(UncheckedAdvice::DontNeed, 0, bytes.len()) };
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::mapped::Bytes;
 use super::source::{Precision, Source};
@@ -97,6 +98,12 @@ impl Layout {
     }
 }
 
+/// Bytes that are read of a mapped file before their pages are given back: otherwise one pass would
+/// leave the whole file counted as memory of this process.
+const RESIDENT: usize = 128 << 20;
+/// Bytes around each end of a contiguous piece that the system may bring along.
+const BROUGHT_ALONG: usize = 128 << 10;
+
 /// An array as rows: the first axis counts the rows, all others together the columns.
 pub(super) struct Numbers {
     bytes: Bytes,
@@ -105,6 +112,8 @@ pub(super) struct Numbers {
     dim: usize,
     /// See [`Layout::fortran_columns`]; `None` in C order.
     columns: Option<Vec<usize>>,
+    /// Bytes read since pages were last given back.
+    resident: AtomicUsize,
 }
 
 impl Numbers {
@@ -142,7 +151,7 @@ impl Numbers {
         }
         let columns = layout.fortran.then(|| layout.fortran_columns());
         let dim = shape[1..].iter().product();
-        Ok(Self { bytes, start: data.start, layout, dim, columns })
+        Ok(Self { bytes, start: data.start, layout, dim, columns, resident: AtomicUsize::new(0) })
     }
 
     pub(super) fn element(&self) -> Element {
@@ -165,6 +174,16 @@ impl Numbers {
         match &self.columns {
             None => self.read_rows(start, out),
             Some(columns) => self.read_columns(columns, start, out),
+        }
+        self.count_read(out.len());
+    }
+
+    fn count_read(&self, values: usize) {
+        let pieces = self.columns.as_ref().map_or(1, Vec::len);
+        let read = values * self.layout.kind.size() + pieces * BROUGHT_ALONG;
+        if self.resident.fetch_add(read, Ordering::Relaxed) + read > RESIDENT {
+            self.resident.store(0, Ordering::Relaxed);
+            self.bytes.release();
         }
     }
 
