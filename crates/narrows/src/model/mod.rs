@@ -1,7 +1,9 @@
 //! What is learned: anything that squeezes a row into a code and unsqueezes it again.
 
+pub mod linear;
 pub mod pca;
 
+pub use linear::Linear;
 pub use pca::Pca;
 
 use crate::compute::Matrix;
@@ -34,4 +36,39 @@ pub trait Autoencoder {
     fn reconstruct(&self, x: &Matrix) -> Result<Matrix> {
         self.decode(&self.encode(x)?)
     }
+}
+
+/// The matrices of one pass through a model, kept between passes so that none is allocated twice.
+#[derive(Debug, Default)]
+pub struct Pass {
+    /// What the model keeps between forward and backward, in an order of its own.
+    pub hidden: Vec<Matrix>,
+    /// The reconstruction `(n, d)`, written by [`Trainable::forward`].
+    pub output: Matrix,
+    /// The derivative `(n, d)` of the objective by the output, read by [`Trainable::backward`].
+    pub gradient: Matrix,
+}
+
+/// An autoencoder that is learned by following gradients.
+///
+/// Parameters and their gradients have one fixed order and layout.
+pub trait Trainable: Autoencoder {
+    /// Reconstructs rows `(n, d)`, and keeps in `pass` what [`Trainable::backward`] needs.
+    ///
+    /// # Panics
+    /// If the rows have another number of columns than the model: the caller's mistake.
+    fn forward(&self, x: &Matrix, pass: &mut Pass);
+
+    /// Adds `share` times the derivative of the objective by each parameter to `gradients`, from
+    /// the derivative by the output in `pass`, after a forward pass of the same rows.
+    fn backward(&self, share: f32, pass: &mut Pass, gradients: &mut [Vec<f32>]);
+
+    /// The parameters.
+    fn parameters(&self) -> Vec<&[f32]>;
+
+    /// The parameters, to be changed.
+    fn parameters_mut(&mut self) -> Vec<&mut [f32]>;
+
+    /// Restores what a step may have broken, such as unit norms. Nothing, unless a model says so.
+    fn project(&mut self) {}
 }
