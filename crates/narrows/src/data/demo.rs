@@ -5,11 +5,11 @@
 
 use std::io::Read;
 
-use flate2::read::GzDecoder;
-use super::synthetic_faces::{FaceKnobs, generate};
 use super::memory::Held;
+use super::synthetic_faces::{FaceKnobs, generate};
 use super::{Dataset, Element, ImageShape, Labels};
 use crate::error::{Error, Result};
+use flate2::read::GzDecoder;
 
 /// What every name of a demonstration set starts with.
 pub(super) const PREFIX: &str = "demo:";
@@ -71,13 +71,7 @@ fn unpack(packed: &[u8], header: u64) -> Result<Vec<u8>> {
     Ok(values)
 }
 
-fn pictures(
-    name: &str,
-    pixels: Vec<u8>,
-    side: usize,
-    element: Element,
-    labels: Labels,
-) -> Dataset {
+fn pictures(name: &str, pixels: Vec<u8>, side: usize, element: Element, labels: Labels) -> Dataset {
     let content_hash = blake3::hash(&pixels).to_hex().to_string();
     Dataset {
         name: name.to_owned(),

@@ -69,7 +69,8 @@ pub fn fit(
 
     for epoch in 0..options.epochs {
         let start = Instant::now();
-        let order = Random::stream(options.seed, &format!("epoch {epoch}")).permutation(rows.rows());
+        let order =
+            Random::stream(options.seed, &format!("epoch {epoch}")).permutation(rows.rows());
         let batch_size = options.batch_size_at(epoch, rows.rows());
         let steps = rows.rows().div_ceil(batch_size);
         let (mut loss, mut rate) = (0.0, 0.0);
@@ -85,7 +86,8 @@ pub fn fit(
                 model.backward(piece.len() as f32 / chosen.len() as f32, &mut pass, &mut gradients);
             }
             refuse_explosion(loss, history.first(), epoch, rate)?;
-            rate = options.rate((epoch as f64 + step as f64 / steps as f64) / options.epochs as f64);
+            rate =
+                options.rate((epoch as f64 + step as f64 / steps as f64) / options.epochs as f64);
             optimizer.step(rate, model.parameters_mut(), &gradients);
             model.project();
         }

@@ -81,7 +81,8 @@ impl Optimizer {
         match self {
             Self::Sgd { momentum, velocity } => {
                 assert_eq!(parameters.len(), velocity.len(), "step: other parameters");
-                for ((parameter, gradient), v) in parameters.into_iter().zip(gradients).zip(velocity)
+                for ((parameter, gradient), v) in
+                    parameters.into_iter().zip(gradients).zip(velocity)
                 {
                     sgd(rate as f32, *momentum, parameter, gradient, v);
                 }
