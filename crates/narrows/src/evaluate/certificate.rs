@@ -109,3 +109,76 @@ fn losses(
 fn sum_of_squares(rows: &Array2<f64>) -> f64 {
     rows.rows().into_iter().map(|row: ArrayView1<'_, f64>| row.dot(&row)).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::compute::Matrix;
+    use crate::model::pca::{Components, PcaOptions};
+    use crate::random::Random;
+
+    fn rows() -> Matrix {
+        let mut random = Random::stream(2, "certificate");
+        let rows = Array2::from_shape_fn((5_000, 12), |(_, j)| {
+            (2.0 + random.normal() / (1.0 + j as f64)) as f32
+        });
+        Matrix::from(rows)
+    }
+
+    fn pca(rows: &Matrix, count: usize) -> Pca {
+        let components = Components::Count(count);
+        Pca::fit_source(rows, &PcaOptions { components, ..Default::default() }).unwrap()
+    }
+
+    fn tied(weight: &Array2<f64>, mean: &Array1<f64>) -> Linear {
+        let narrow = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
+        let (d, m) = weight.dim();
+        let weight = weight.as_standard_layout().iter().copied().collect();
+        Linear::from_tensors(vec![
+            ("weight".to_owned(), vec![d, m], narrow(weight)),
+            ("mean".to_owned(), vec![d], narrow(mean.to_vec())),
+        ])
+        .unwrap()
+    }
+
+    /// What is left are the roundings of the weights to f32.
+    #[test]
+    fn the_weights_of_pca_are_certified() {
+        let rows = rows();
+        let pca = pca(&rows, 4);
+        let model = tied(&pca.components.t().to_owned(), &pca.mean);
+        let certificate = Certificate::new(&model, &pca, &rows).unwrap();
+        assert_eq!((certificate.rows, certificate.principal_angles.len()), (5_000, 4));
+        assert!(certificate.relative_excess_loss.abs() < 1e-9, "{certificate:?}");
+        assert!(certificate.largest_angle < 1e-6, "{certificate:?}");
+        let left = (pca.total_variance - pca.explained_variance.sum()) * 4_999.0 / 5_000.0;
+        assert!((certificate.optimum / left - 1.0).abs() < 1e-10);
+    }
+
+    /// The last component turned by 0.1 towards the next costs `(λ₄ − λ₅) sin² 0.1`.
+    #[test]
+    fn a_known_turn_is_measured() {
+        let rows = rows();
+        let (four, five) = (pca(&rows, 4), pca(&rows, 5));
+        let mut turned = four.components.clone();
+        let (sine, cosine) = 0.1_f64.sin_cos();
+        let last = &five.components.row(3) * cosine + &five.components.row(4) * sine;
+        turned.row_mut(3).assign(&last);
+        let model = tied(&turned.t().to_owned(), &four.mean);
+        let certificate = Certificate::new(&model, &four, &rows).unwrap();
+        assert!((certificate.largest_angle - 0.1).abs() < 1e-6, "{certificate:?}");
+        let gap = (five.explained_variance[3] - five.explained_variance[4]) * 4_999.0 / 5_000.0;
+        let excess = certificate.loss - certificate.optimum;
+        assert!((excess / (gap * sine * sine) - 1.0).abs() < 1e-4, "{certificate:?}");
+    }
+
+    #[test]
+    fn other_columns_are_refused() {
+        let rows = rows();
+        let pca = pca(&rows, 4);
+        let model = tied(&pca.components.t().to_owned(), &pca.mean);
+        let error = Certificate::new(&model, &pca, &Matrix::zeros(3, 5)).unwrap_err();
+        assert!(error.to_string().contains("3 rows of 5 columns"), "{error}");
+    }
+}
