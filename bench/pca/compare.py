@@ -46,7 +46,8 @@ class Narrows:
 
     def fitted(self):
         self.ask(f"save {self.prefix}")
-        return np.load(f"{self.prefix}.variances.npy"), np.load(f"{self.prefix}.components.npy")
+        variances = np.load(f"{self.prefix}.variances.npy")[:, 0]
+        return variances, np.load(f"{self.prefix}.components.npy")
 
     def close(self):
         self.process.stdin.close()

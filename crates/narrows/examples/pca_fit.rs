@@ -5,18 +5,16 @@
 //! pca_fit ROWS.npy COMPONENTS SOLVER      rows (n, d) f32; COMPONENTS a number or `all`;
 //!                                         SOLVER auto, randomized, streaming, …
 //! stdin   fit           → stdout   seconds of one fit, reading the file not included
-//!         save PREFIX   → stdout   saved; PREFIX.variances.npy (k,), PREFIX.components.npy (k, d)
+//!         save PREFIX   → stdout   saved; PREFIX.variances.npy (k, 1), PREFIX.components.npy (k, d)
 //! ```
 
 #![allow(clippy::unwrap_used)]
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter};
 use std::time::Instant;
 
+use narrows::data::{OpenOptions, open, write_npy};
 use narrows::model::pca::{Components, Pca, PcaOptions, Solver};
-use ndarray::Array2;
-use npyz::WriterBuilder;
+use ndarray::{Array2, Axis};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -43,9 +41,9 @@ fn main() {
             }
             Some((_, prefix)) => {
                 let pca = pca.as_ref().expect("fit before save");
-                let (k, d) = pca.components.dim();
-                write(&format!("{prefix}.variances.npy"), &[k], &pca.explained_variance);
-                write(&format!("{prefix}.components.npy"), &[k, d], &pca.components);
+                let variances = pca.explained_variance.view().insert_axis(Axis(1));
+                write_npy(format!("{prefix}.variances.npy"), variances).unwrap();
+                write_npy(format!("{prefix}.components.npy"), pca.components.view()).unwrap();
                 println!("saved");
             }
         }
@@ -60,19 +58,8 @@ fn fit(rows: &Array2<f32>, options: &PcaOptions) -> Pca {
 }
 
 fn read(path: &str) -> Array2<f32> {
-    let file = npyz::NpyFile::new(BufReader::new(File::open(path).unwrap())).unwrap();
-    let shape = [file.shape()[0] as usize, file.shape()[1] as usize];
-    Array2::from_shape_vec(shape, file.into_vec().unwrap()).unwrap()
-}
-
-fn write<'a>(path: &str, shape: &[usize], values: impl IntoIterator<Item = &'a f64>) {
-    let shape: Vec<u64> = shape.iter().map(|&length| length as u64).collect();
-    let mut writer = npyz::WriteOptions::new()
-        .default_dtype()
-        .shape(&shape)
-        .writer(BufWriter::new(File::create(path).unwrap()))
-        .begin_nd()
-        .unwrap();
-    writer.extend(values).unwrap();
-    writer.finish().unwrap();
+    let rows = open(path, &OpenOptions::default()).unwrap().rows;
+    let mut values = vec![0.0; rows.rows() * rows.dim()];
+    rows.read_f32(0, &mut values).unwrap();
+    Array2::from_shape_vec((rows.rows(), rows.dim()), values).unwrap()
 }
