@@ -2,6 +2,8 @@
 //!
 //! The tables are those of the rooms that read them: `[data]`, `[prepare]`, `[model]`, `[train]`.
 
+use std::ops::ControlFlow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -9,9 +11,13 @@ use crate::data::{
     self, Dataset, Missing, OpenOptions, Preparation, PrepareConfig, Prepared, Source,
 };
 use crate::error::{Error, Result};
+use crate::evaluate::Certificate;
 use crate::model::Model;
+use crate::model::linear::{Linear, LinearOptions};
 use crate::model::pca::{Components, MissingOptions, Pca, PcaOptions, Solver};
+use crate::objective::SquaredError;
 use crate::store::Run;
+use crate::train::{self, Epoch, TrainOptions};
 
 /// Everything that a fit can be told.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +31,19 @@ pub struct Recipe {
     pub prepare: PrepareConfig,
     /// What is learned.
     pub model: ModelTable,
+    /// How it is learned, where there is no closed form.
+    pub train: TrainOptions,
+}
+
+/// What a fit gives.
+#[derive(Debug)]
+pub struct Fitted {
+    /// The model and everything that is needed to use it.
+    pub run: Run,
+    /// What each epoch brought; empty for a closed form.
+    pub history: Vec<Epoch>,
+    /// Linear autoencoder: how far it is from the closed form.
+    pub certificate: Option<Certificate>,
 }
 
 /// Where rows come from.
@@ -59,6 +78,10 @@ pub struct ModelTable {
     pub oversampling: usize,
     /// PCA, randomised solver: passes of the power iteration.
     pub power_iterations: Option<usize>,
+    /// Linear autoencoder: columns of a code.
+    pub latent_dim: usize,
+    /// Linear autoencoder: whether the encoder is the transpose of the decoder.
+    pub tied: bool,
 }
 
 /// The kinds of model.
@@ -68,11 +91,14 @@ pub enum Kind {
     /// Principal component analysis, in closed form.
     #[default]
     Pca,
+    /// A linear autoencoder, learned by following gradients.
+    Linear,
 }
 
 impl Default for ModelTable {
     fn default() -> Self {
         let pca = PcaOptions::default();
+        let linear = LinearOptions::default();
         Self {
             kind: Kind::default(),
             components: Components::Variance(0.95),
@@ -80,6 +106,8 @@ impl Default for ModelTable {
             whiten: pca.whiten,
             oversampling: pca.oversampling,
             power_iterations: pca.power_iterations,
+            latent_dim: linear.latent_dim,
+            tied: linear.tied,
         }
     }
 }
@@ -114,20 +142,65 @@ impl Recipe {
         data::open(path, &OpenOptions { colour, resize, label_column, labels })
     }
 
-    /// Prepares the rows and fits the model to them.
+    /// Prepares the rows and fits the model to them; tells `observer` about each epoch, which may
+    /// stop the training.
     ///
     /// PCA of tall data takes one pass over the rows, one more where the preparation has to be
-    /// learned; memory is that of [`Pca::fit_source`].
+    /// learned; memory is that of [`Pca::fit_source`]. A linear autoencoder holds the rows as f32;
+    /// PCA of the same width is fitted beside it.
     ///
     /// # Errors
     /// If the data, the preparation or the model cannot be had as asked.
-    pub fn fit(&self, dataset: &Dataset) -> Result<Run> {
+    pub fn fit(
+        &self,
+        dataset: &Dataset,
+        observer: &mut dyn FnMut(&Epoch) -> ControlFlow<()>,
+    ) -> Result<Fitted> {
         let preparation = Preparation::fit(dataset, &self.prepare)?;
         let rows = Prepared { source: &*dataset.rows, preparation: &preparation };
-        let Kind::Pca = self.model.kind;
-        let pca = self.fit_pca(&rows)?;
-        let config = self.resolved(dataset, &preparation, &pca);
-        Ok(Run { config, preparation, model: Model::Pca(pca), baseline: None })
+        match self.model.kind {
+            Kind::Pca => {
+                let pca = self.fit_pca(&rows)?;
+                let config = self.resolved(dataset, &preparation, &pca);
+                let run = Run { config, preparation, model: Model::Pca(pca), baseline: None };
+                Ok(Fitted { run, history: Vec::new(), certificate: None })
+            }
+            Kind::Linear => {
+                let (linear, history) = self.fit_linear(&rows, observer)?;
+                let pca = Pca::fit_source(&rows, &self.baseline_options())?;
+                let certificate = Some(Certificate::new(&linear, &pca, &rows)?);
+                let config = self.resolved(dataset, &preparation, &pca);
+                let model = Model::Linear(linear);
+                let run = Run { config, preparation, model, baseline: Some(pca) };
+                Ok(Fitted { run, history, certificate })
+            }
+        }
+    }
+
+    fn fit_linear(
+        &self,
+        rows: &Prepared<'_>,
+        observer: &mut dyn FnMut(&Epoch) -> ControlFlow<()>,
+    ) -> Result<(Linear, Vec<Epoch>)> {
+        if self.prepare.missing == Missing::Em {
+            return Err(Error::mistake(
+                "fit a linear autoencoder",
+                "missing values to be refused or replaced",
+                "`missing = em`, which only PCA can",
+                "use `--missing mean`",
+            ));
+        }
+        let ModelTable { latent_dim, tied, .. } = self.model;
+        let mut linear = Linear::new(rows, &LinearOptions { latent_dim, tied }, self.seed)?;
+        let options = TrainOptions { seed: self.seed, ..self.train.clone() };
+        let history = train::fit(&mut linear, &SquaredError, rows, &options, observer)?;
+        Ok((linear, history))
+    }
+
+    /// PCA as wide as the model beside which it stands.
+    fn baseline_options(&self) -> PcaOptions {
+        let components = Components::Count(self.model.latent_dim);
+        PcaOptions { components, seed: self.seed, ..Default::default() }
     }
 
     fn fit_pca(&self, rows: &Prepared<'_>) -> Result<Pca> {
@@ -204,11 +277,14 @@ mod tests {
     fn the_digits_are_fitted_kept_and_opened_again() {
         let recipe = json!({"data": {"path": "demo:digits"}, "model": {"components": 10}});
         let recipe = Recipe::from_value(recipe).expect("legal");
-        let run = recipe.fit(&recipe.open().expect("opens")).expect("fits");
+        let run = recipe.open().expect("opens");
+        let run = recipe.fit(&run, &mut |_| ControlFlow::Continue(())).expect("fits").run;
         let folder = tempfile::tempdir().expect("a folder");
         run.write_into(folder.path()).expect("writes");
         let again = Run::open(folder.path()).expect("opens");
-        let (Model::Pca(before), Model::Pca(after)) = (&run.model, &again.model);
+        let (Model::Pca(before), Model::Pca(after)) = (&run.model, &again.model) else {
+            panic!("another kind of model");
+        };
         assert_eq!(before, after);
         assert_eq!(run.preparation, again.preparation);
     }

@@ -1,17 +1,20 @@
 //! `narrows fit`: learn a model into a run folder.
 
-use std::path::PathBuf;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use narrows::Error;
 use narrows::model::Model;
-use narrows::recipe::Recipe;
+use narrows::recipe::{Fitted, Kind, Recipe};
 use narrows::store::{Run, write_folder, write_json};
+use narrows::train::Epoch;
 use serde_json::{Map, Value, json};
 
-use super::{Output, size};
+use super::{Output, figure, size};
 
 /// Every key with its default and what it does; a test keeps it true.
 const RECIPE: &str = include_str!("recipe.toml");
@@ -20,14 +23,15 @@ const RECIPE: &str = include_str!("recipe.toml");
 ///
 /// Settings come from the recipe, then from the options here, then from --set; what is not said has
 /// a default. Tall data are read once and never held in memory whole: PCA of d columns needs 64·d²
-/// bytes up to d = 1,024 and 8·d² beyond, plus two blocks of rows.
+/// bytes up to d = 1,024 and 8·d² beyond, plus two blocks of rows. A linear autoencoder holds the
+/// rows in memory as f32.
 ///
 /// Example: narrows fit --model pca --set model.components=30 --data train.npy --out runs/a
 #[derive(Debug, Args)]
 pub(crate) struct FitArgs {
     /// A recipe (TOML)
     recipe: Option<PathBuf>,
-    /// The kind of model: pca
+    /// The kind of model: pca, or linear (an autoencoder learned by following gradients)
     #[arg(long, value_name = "KIND")]
     model: Option<String>,
     /// Rows: a file (npy, npz, idx, csv, tsv; gzipped too), a folder of pictures, `PATH#name` in an
@@ -79,51 +83,95 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
         dataset.rows.dim()
     ));
     let begin = Instant::now();
-    let run = recipe.fit(&dataset)?;
+    let progress = progress(&recipe, &args.output);
+    let fitted = recipe.fit(&dataset, &mut |epoch| {
+        progress.set_position(epoch.epoch as u64);
+        progress.set_message(format!("loss {}", figure(epoch.loss)));
+        ControlFlow::Continue(())
+    })?;
+    progress.finish_and_clear();
     let seconds = begin.elapsed().as_secs_f64();
-    let scores = scores(&run, seconds);
+    let scores = scores(&fitted, seconds);
     write_folder(&args.out, |folder| {
-        run.write_into(folder)?;
+        fitted.run.write_into(folder)?;
+        write_history(&folder.join("history.jsonl"), &fitted.history)?;
         write_json(&folder.join("scores.json"), &json!({ "fit": scores }))
     })?;
     if args.output.json {
         println!("{}", serde_json::to_string_pretty(&scores)?);
     } else {
-        tell(&run, seconds);
+        tell(&fitted, seconds);
     }
     args.output.say(format!("written: {}", args.out.display()));
     Ok(())
 }
 
-/// What the fit itself knows, without another pass over the rows.
-fn scores(run: &Run, seconds: f64) -> Value {
-    let Model::Pca(pca) = &run.model;
-    let kept = pca.explained_variance.sum();
-    let unbiased = (pca.rows as f64 - 1.0) / pca.rows as f64;
-    json!({
-        "rows": pca.rows,
-        "input_dim": run.model.input_dim(),
-        "latent_dim": run.model.latent_dim(),
-        "solver": pca.solver,
-        "reason": pca.selection.reason,
-        "explained_variance_ratio": kept / pca.total_variance,
-        "squared_error_per_row": (pca.total_variance - kept) * unbiased,
-        "noise_variance": pca.noise_variance,
-        "seconds": seconds,
-    })
+/// A bar on a terminal, for what takes epochs.
+fn progress(recipe: &Recipe, output: &Output) -> ProgressBar {
+    if output.quiet || recipe.model.kind == Kind::Pca {
+        return ProgressBar::hidden();
+    }
+    let style = "{bar:30} epoch {pos}/{len}  {msg}  {eta} left";
+    ProgressBar::new(recipe.train.epochs as u64)
+        .with_style(ProgressStyle::with_template(style).unwrap_or(ProgressStyle::default_bar()))
 }
 
-fn tell(run: &Run, seconds: f64) {
-    let Model::Pca(pca) = &run.model;
-    let share = 100.0 * pca.explained_variance_ratio.sum();
-    println!(
-        "PCA: {} → {} columns, {share:.2} % of the variance kept ({})",
-        run.model.input_dim(),
-        run.model.latent_dim(),
-        pca.selection.reason
-    );
-    let solver = serde_json::to_value(pca.solver).unwrap_or_default();
-    println!("fitted in {seconds:.2} s by the {} solver", solver.as_str().unwrap_or("?"));
+fn write_history(path: &Path, history: &[Epoch]) -> narrows::Result<()> {
+    if history.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = history.iter().map(|epoch| json!(epoch).to_string() + "\n").collect();
+    std::fs::write(path, lines.concat()).map_err(|error| Error::write(path, error))
+}
+
+/// What the fit itself knows, without another pass over the rows.
+fn scores(fitted: &Fitted, seconds: f64) -> Value {
+    let run = &fitted.run;
+    let mut scores = json!({
+        "input_dim": run.model.input_dim(),
+        "latent_dim": run.model.latent_dim(),
+        "seconds": seconds,
+    });
+    match &run.model {
+        Model::Pca(pca) => {
+            let kept = pca.explained_variance.sum();
+            let unbiased = (pca.rows as f64 - 1.0) / pca.rows as f64;
+            scores["rows"] = json!(pca.rows);
+            scores["solver"] = json!(pca.solver);
+            scores["reason"] = json!(pca.selection.reason);
+            scores["explained_variance_ratio"] = json!(kept / pca.total_variance);
+            scores["squared_error_per_row"] = json!((pca.total_variance - kept) * unbiased);
+            scores["noise_variance"] = json!(pca.noise_variance);
+        }
+        Model::Linear(_) => scores["certificate"] = json!(fitted.certificate),
+    }
+    scores
+}
+
+fn tell(fitted: &Fitted, seconds: f64) {
+    let run = &fitted.run;
+    let (from, to) = (run.model.input_dim(), run.model.latent_dim());
+    match &run.model {
+        Model::Pca(pca) => {
+            let share = 100.0 * pca.explained_variance_ratio.sum();
+            let reason = &pca.selection.reason;
+            println!("PCA: {from} → {to} columns, {share:.2} % of the variance kept ({reason})");
+            let solver = serde_json::to_value(pca.solver).unwrap_or_default();
+            println!("fitted in {seconds:.2} s by the {} solver", solver.as_str().unwrap_or("?"));
+        }
+        Model::Linear(linear) => {
+            let form = if linear.is_tied() { "x̂ = CCᵀx" } else { "x̂ = UVx" };
+            println!("linear autoencoder ({form}): {from} → {to} columns");
+            println!("{} epochs in {seconds:.1} s", fitted.history.len());
+        }
+    }
+    if let Some(certificate) = &fitted.certificate {
+        println!("\ncertificate against the closed form, on the training rows");
+        println!("  squared error per row   {}", figure(certificate.loss));
+        println!("  least possible (PCA)    {}", figure(certificate.optimum));
+        println!("  relative excess         {:.2e}", certificate.relative_excess_loss);
+        println!("  largest principal angle {:.2e} rad", certificate.largest_angle);
+    }
 }
 
 /// The recipe file, then the options, then --set.
@@ -188,11 +236,17 @@ fn set(settings: &mut Value, key: &str, value: Value) {
 pub(super) fn command(run: &Run) -> Result<String> {
     let data = run.config["data"]["path"].as_str().context("the run names no data")?;
     let model = &run.config["model"];
-    Ok(format!(
-        "narrows fit --model {} --data {data} --set model.components={}",
-        model["kind"].as_str().unwrap_or("pca"),
-        run.model.latent_dim()
-    ))
+    let width = run.model.latent_dim();
+    Ok(match &run.model {
+        Model::Pca(_) => {
+            format!("narrows fit --model pca --data {data} --set model.components={width}")
+        }
+        Model::Linear(_) => format!(
+            "narrows fit --model linear --data {data} --set model.latent_dim={width} \
+             --set model.tied={}",
+            model["tied"]
+        ),
+    })
 }
 
 #[cfg(test)]

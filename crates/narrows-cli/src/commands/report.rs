@@ -1,14 +1,16 @@
 //! `narrows report`: a page that shows a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use narrows::Error;
 use narrows::data::{Dataset, OpenOptions, Prepared, Source};
-use narrows::evaluate::{Evaluation, Scores};
+use narrows::evaluate::{Certificate, Evaluation, Scores};
 use narrows::model::{Model, Pca};
-use narrows::report::{self, Codes, Examples, RunReport, Score, Spectrum};
-use narrows::store::Run;
+use narrows::report::{self, Codes, Examples, HistoryPoint, RunReport, Score, Spectrum};
+use narrows::store::{Run, read_json};
+use narrows::train::Epoch;
 use ndarray::{Array2, ArrayView2};
 
 use super::evaluate::measure;
@@ -49,7 +51,7 @@ pub(crate) struct ReportArgs {
 pub(crate) fn run(args: ReportArgs) -> Result<()> {
     let run = Run::open(&args.run)?;
     let (dataset, found) = rows_of(&args, &run)?;
-    let page = page(&run, &dataset, &found)?;
+    let page = page(&args.run, &run, &dataset, &found)?;
     let path = args.run.join("report.html");
     report::write(&path, &report::run_page(&page))?;
     if args.output.json {
@@ -84,10 +86,13 @@ fn rows_of(args: &ReportArgs, run: &Run) -> Result<(Dataset, Evaluation)> {
     Ok((dataset, found))
 }
 
-fn page(run: &Run, dataset: &Dataset, found: &Evaluation) -> Result<RunReport> {
+fn page(folder: &Path, run: &Run, dataset: &Dataset, found: &Evaluation) -> Result<RunReport> {
     let preparation = run.preparation.check(dataset)?;
     let rows = Prepared { source: &*dataset.rows, preparation: &preparation };
-    let Model::Pca(pca) = &run.model;
+    let pca = match (&run.model, &run.baseline) {
+        (Model::Pca(pca), _) => Some(pca),
+        (_, baseline) => baseline.as_ref(),
+    };
     let image = dataset
         .image
         .filter(|image| image.height * image.width * image.channels == run.model.input_dim());
@@ -103,15 +108,15 @@ fn page(run: &Run, dataset: &Dataset, found: &Evaluation) -> Result<RunReport> {
         configuration: run.config.clone(),
         scores: scores(found, &found.scores),
         baseline: run.baseline.as_ref().map(|_| scores(found, &found.pca)),
-        spectrum: Some(spectrum(pca)),
+        spectrum: pca.map(spectrum),
         codes: codes(run, dataset, &rows)?,
         image,
         examples: Some(examples(run, dataset, &rows)?),
-        components: Some(pca.components.outer_iter().take(COMPONENTS).map(narrow).collect()),
-        mean: Some(pca.mean.iter().map(|&value| value as f32).collect()),
+        components: Some(components(&run.model)),
+        mean: pca.map(|pca| narrow(pca.mean.view())),
         column_names: names,
-        history: None,
-        certificate: None,
+        history: history(folder)?,
+        certificate: certificate(folder)?,
         pythagoras: found.pythagoras.as_ref().map(|sums| report::Pythagoras {
             projected: sums.projected,
             residual: sums.residual,
@@ -124,7 +129,59 @@ fn page(run: &Run, dataset: &Dataset, found: &Evaluation) -> Result<RunReport> {
 fn model_name(model: &Model) -> &'static str {
     match model {
         Model::Pca(_) => "PCA",
+        Model::Linear(_) => "Linear autoencoder",
     }
+}
+
+/// What a unit of each latent adds to a row.
+fn components(model: &Model) -> Vec<Vec<f32>> {
+    match model {
+        Model::Pca(pca) => pca.components.outer_iter().take(COMPONENTS).map(narrow).collect(),
+        Model::Linear(linear) => {
+            let columns = linear.decoder().reversed_axes();
+            columns.outer_iter().take(COMPONENTS).map(|column| column.to_vec()).collect()
+        }
+    }
+}
+
+/// How training went, if there was any.
+fn history(folder: &Path) -> Result<Option<Vec<HistoryPoint>>> {
+    let path = folder.join("history.jsonl");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path).map_err(|error| Error::read(&path, error))?;
+    let mut seconds = 0.0;
+    let points = text.lines().map(|line| {
+        let epoch: Epoch = serde_json::from_str(line).map_err(|error| {
+            Error::bad_file(&path, error.to_string(), "fit again, or remove the file")
+        })?;
+        seconds += epoch.seconds;
+        Ok(HistoryPoint {
+            epoch: epoch.epoch as f64,
+            loss: epoch.loss,
+            validation: None,
+            learning_rate: epoch.learning_rate,
+            seconds,
+        })
+    });
+    points.collect::<Result<Vec<_>>>().map(Some)
+}
+
+fn certificate(folder: &Path) -> Result<Option<report::Certificate>> {
+    let path = folder.join("scores.json");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let scores: serde_json::Value = read_json(&path)?;
+    let found: Option<Certificate> =
+        serde_json::from_value(scores["fit"]["certificate"].clone()).unwrap_or_default();
+    Ok(found.map(|found| report::Certificate {
+        principal_angles: found.principal_angles,
+        relative_excess_loss: found.relative_excess_loss,
+        loss: found.loss,
+        optimum: found.optimum,
+    }))
 }
 
 fn narrow(row: ndarray::ArrayView1<'_, f64>) -> Vec<f32> {
@@ -166,9 +223,11 @@ fn codes(run: &Run, dataset: &Dataset, rows: &dyn Source) -> Result<Option<Codes
     }
     let (places, mut sampled) = sample(rows, DRAWN)?;
     let codes = encode(run, &mut sampled)?;
-    let Model::Pca(pca) = &run.model;
-    let axis = |k: usize| {
-        format!("component {} ({:.1} %)", k + 1, 100.0 * pca.explained_variance_ratio[k])
+    let axis = |k: usize| match &run.model {
+        Model::Pca(pca) => {
+            format!("component {} ({:.1} %)", k + 1, 100.0 * pca.explained_variance_ratio[k])
+        }
+        Model::Linear(_) => format!("latent {}", k + 1),
     };
     let labels = dataset.labels.as_ref();
     Ok(Some(Codes {

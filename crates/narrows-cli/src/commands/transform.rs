@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use narrows::Error;
-use narrows::data::{
-    Dataset, NpyWriter, OpenOptions, Preparation, Prepared, Source, write_image,
-};
+use narrows::data::{Dataset, NpyWriter, OpenOptions, Preparation, Prepared, Source, write_image};
 use narrows::store::{Run, write_folder};
 use ndarray::Array2;
 

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// assert_eq!(m.view()[[0, 2]], 3.0);
 /// # Ok::<(), narrows::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Matrix {
     rows: usize,
     cols: usize,
@@ -81,6 +81,12 @@ impl Matrix {
     /// The same memory as an owned `ndarray` array.
     pub fn into_array(self) -> Array2<f32> {
         Array2::from_shape_vec((self.rows, self.cols), self.data).expect("the shape is kept true")
+    }
+
+    /// Changes the shape, keeping the memory; the numbers are to be overwritten.
+    pub fn reshape(&mut self, rows: usize, cols: usize) {
+        self.data.resize(rows * cols, 0.0);
+        (self.rows, self.cols) = (rows, cols);
     }
 
     /// Changes the number of rows, keeping the memory: rows beyond the old ones are zero.

@@ -9,6 +9,7 @@ mod matrix;
 mod moments;
 mod product;
 mod real;
+mod rows;
 
 pub use decompose::{
     Eigen, ThinSvd, orthonormal_rows, principal_angles, symmetric_eigen, symmetric_eigenvalues,
@@ -20,3 +21,4 @@ pub(crate) use moments::not_finite;
 pub use moments::{Moments, ProductPrecision, centred, column_means};
 pub use product::{multiply, multiply_add, multiply_then};
 pub use real::Real;
+pub use rows::{gather, subtract, sum_rows};

@@ -1,7 +1,9 @@
 //! What is learned: anything that squeezes a row into a code and unsqueezes it again.
 
+pub mod linear;
 pub mod pca;
 
+pub use linear::Linear;
 pub use pca::Pca;
 
 use ndarray::{Array2, ArrayView2};
@@ -38,26 +40,66 @@ pub trait Autoencoder {
     }
 }
 
+/// The matrices of one pass through a model, kept between passes so that none is allocated twice.
+#[derive(Debug, Default)]
+pub struct Pass {
+    /// What the model keeps between forward and backward, in an order of its own.
+    pub hidden: Vec<Matrix>,
+    /// The reconstruction `(n, d)`, written by [`Trainable::forward`].
+    pub output: Matrix,
+    /// The derivative `(n, d)` of the objective by the output, read by [`Trainable::backward`].
+    pub gradient: Matrix,
+}
+
+/// An autoencoder that is learned by following gradients.
+///
+/// Parameters and their gradients have one fixed order and layout.
+pub trait Trainable: Autoencoder {
+    /// Reconstructs rows `(n, d)`, and keeps in `pass` what [`Trainable::backward`] needs.
+    ///
+    /// # Panics
+    /// If the rows have another number of columns than the model: the caller's mistake.
+    fn forward(&self, x: &Matrix, pass: &mut Pass);
+
+    /// Adds `share` times the derivative of the objective by each parameter to `gradients`, from
+    /// the derivative by the output in `pass`, after a forward pass of the same rows.
+    fn backward(&self, share: f32, pass: &mut Pass, gradients: &mut [Vec<f32>]);
+
+    /// The parameters.
+    fn parameters(&self) -> Vec<&[f32]>;
+
+    /// The parameters, to be changed.
+    fn parameters_mut(&mut self) -> Vec<&mut [f32]>;
+
+    /// Restores what a step may have broken, such as unit norms. Nothing, unless a model says so.
+    fn project(&mut self) {}
+}
+
 /// Any model that can be kept and used again.
 #[derive(Debug, Clone)]
 pub enum Model {
     /// Principal component analysis.
     Pca(Pca),
+    /// A linear autoencoder.
+    Linear(Linear),
 }
 
 impl Model {
+    fn as_autoencoder(&self) -> &dyn Autoencoder {
+        match self {
+            Self::Pca(pca) => pca,
+            Self::Linear(linear) => linear,
+        }
+    }
+
     /// Columns of a row.
     pub fn input_dim(&self) -> usize {
-        match self {
-            Self::Pca(pca) => pca.input_dim(),
-        }
+        self.as_autoencoder().input_dim()
     }
 
     /// Columns of a code.
     pub fn latent_dim(&self) -> usize {
-        match self {
-            Self::Pca(pca) => pca.latent_dim(),
-        }
+        self.as_autoencoder().latent_dim()
     }
 
     /// Codes `(n, m)` of rows `(n, d)`; PCA computes in f64, networks in f32.
@@ -67,6 +109,7 @@ impl Model {
     pub fn encode(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
         match self {
             Self::Pca(pca) => pca.transform(x),
+            Self::Linear(linear) => through_f32(x, |x| linear.encode(x)),
         }
     }
 
@@ -77,6 +120,7 @@ impl Model {
     pub fn decode(&self, z: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
         match self {
             Self::Pca(pca) => pca.inverse_transform(z),
+            Self::Linear(linear) => through_f32(z, |z| linear.decode(z)),
         }
     }
 
@@ -87,6 +131,16 @@ impl Model {
     pub fn fill_missing(&self, x: &mut Array2<f64>) -> Result<()> {
         match self {
             Self::Pca(pca) => pca.fill_missing(x),
+            Self::Linear(_) => Ok(()),
         }
     }
+}
+
+/// Computes in f32, as the model was trained, whatever kind the rows come in.
+fn through_f32(
+    rows: ArrayView2<'_, f64>,
+    map: impl Fn(&Matrix) -> Result<Matrix>,
+) -> Result<Array2<f64>> {
+    let narrow = Matrix::from(rows.mapv(|value| value as f32));
+    Ok(map(&narrow)?.into_array().mapv(f64::from))
 }

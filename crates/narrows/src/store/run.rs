@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use ndarray::{ArrayView1, arr0};
+use ndarray::{ArrayView1, ArrayViewD, IxDyn, arr0};
 use serde_json::Value;
 
 use super::folder::CONFIG;
 use super::{Weights, read_json, write_json};
 use crate::data::Preparation;
 use crate::error::{Error, Result};
-use crate::model::{Model, Pca, pca};
+use crate::model::{Linear, Model, Pca, pca};
 
 const PREPARATION: &str = "preparation.json";
 const WEIGHTS: &str = "weights.safetensors";
@@ -40,6 +40,7 @@ impl Run {
         let mut weights = Weights::default();
         match &self.model {
             Model::Pca(pca) => insert_pca(&mut weights, "", pca),
+            Model::Linear(linear) => insert_linear(&mut weights, linear)?,
         }
         if let Some(pca) = &self.baseline {
             insert_pca(&mut weights, BASELINE, pca);
@@ -67,6 +68,7 @@ impl Run {
         let kind = config["model"]["kind"].as_str().unwrap_or("none");
         let model = match kind {
             "pca" => Model::Pca(read_pca(&weights, "", &config)?),
+            "linear" => Model::Linear(read_linear(&weights)?),
             other => {
                 let problem = format!("the model is '{other}', which this version does not know");
                 return Err(Error::bad_file(path, problem, "use the version that wrote it"));
@@ -81,7 +83,7 @@ impl Run {
 }
 
 fn insert_pca(weights: &mut Weights, prefix: &str, pca: &Pca) {
-    let mut insert = |name: &str, array: ndarray::ArrayViewD<'_, f64>| {
+    let mut insert = |name: &str, array: ArrayViewD<'_, f64>| {
         weights.insert(&format!("{prefix}{name}"), array);
     };
     insert("mean", pca.mean.view().into_dyn());
@@ -93,6 +95,21 @@ fn insert_pca(weights: &mut Weights, prefix: &str, pca: &Pca) {
     if let Some(threshold) = &pca.selection.threshold {
         insert("spectrum_threshold", ArrayView1::from(threshold).into_dyn());
     }
+}
+
+fn insert_linear(weights: &mut Weights, linear: &Linear) -> Result<()> {
+    for (name, shape, values) in linear.tensors() {
+        let array = ArrayViewD::from_shape(IxDyn(&shape), &values)
+            .map_err(|error| Error::failure("write weights", error.to_string(), "report it"))?;
+        weights.insert_f32(&name, array);
+    }
+    Ok(())
+}
+
+fn read_linear(weights: &Weights) -> Result<Linear> {
+    let names = ["decoder.weight", "encoder.weight", "mean", "weight"];
+    let present = names.into_iter().filter(|name| weights.contains(name));
+    Linear::from_tensors(present.map(|name| weights.tensor_f32(name)).collect::<Result<_>>()?)
 }
 
 fn read_pca(weights: &Weights, prefix: &str, config: &Value) -> Result<Pca> {

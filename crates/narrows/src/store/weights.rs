@@ -136,6 +136,16 @@ impl Weights {
             .ok_or_else(|| self.bad(format!("'{name}' is {found:?}, not {shape:?}")))
     }
 
+    /// Name, shape and values of an array that was given as f32.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub fn tensor_f32(&self, name: &str) -> Result<(String, Vec<usize>, Vec<f32>)> {
+        let array = self.array(name)?;
+        let values = array.iter().map(|&value| value as f32).collect();
+        Ok((name.to_owned(), array.shape().to_vec(), values))
+    }
+
     fn bad(&self, problem: String) -> Error {
         Error::bad_file(&self.path, problem, REMEDY)
     }

@@ -1,0 +1,207 @@
+#![allow(clippy::unwrap_used)]
+
+use std::ops::ControlFlow;
+
+use ndarray::Array2;
+
+use super::{Epoch, Method, Optimizer, Schedule, TrainOptions, fit};
+use crate::compute::Matrix;
+use crate::evaluate::Certificate;
+use crate::model::linear::LinearOptions;
+use crate::model::pca::{Components, Pca, PcaOptions};
+use crate::model::{Linear, Pass, Trainable};
+use crate::objective::{Objective, SquaredError};
+use crate::random::Random;
+
+/// Rows with falling variances and a mean far from zero.
+fn rows(n: usize, d: usize) -> Matrix {
+    let mut random = Random::stream(5, "train");
+    let mix = Array2::from_shape_simple_fn((d, d), || random.normal());
+    let draws = Array2::from_shape_fn((n, d), |(_, j)| random.normal() / (1.0 + j as f64));
+    Matrix::from((draws.dot(&mix) + 3.0).mapv(|value| value as f32))
+}
+
+fn linear(rows: &Matrix, latent_dim: usize, tied: bool) -> Linear {
+    Linear::new(rows, &LinearOptions { latent_dim, tied }, 1).unwrap()
+}
+
+fn go_on(_: &Epoch) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+fn short() -> TrainOptions {
+    TrainOptions { epochs: 4, batch_size: 100, ..Default::default() }
+}
+
+/// The loss in f64, from the formula alone: the slow twin of the forward pass.
+fn slow_loss(rows: &Matrix, mean: &[f32], decoder: &Array2<f64>, encoder: &Array2<f64>) -> f64 {
+    let mean = ndarray::Array1::from_iter(mean.iter().map(|&value| f64::from(value)));
+    let x = rows.view().mapv(f64::from) - &mean;
+    let rest = &x - &x.dot(&encoder.t()).dot(&decoder.t());
+    rest.mapv(|value| value * value).sum() / rows.rows() as f64
+}
+
+/// Every derivative against the central difference of the slow twin. The twin is f64, so its
+/// quotient is right to about 1e-8; what remains are the roundings of the f32 gradient, some 1e-6
+/// of the largest derivative.
+#[test]
+fn gradients_are_quotients_of_differences() {
+    let rows = rows(40, 9);
+    for tied in [false, true] {
+        let model = linear(&rows, 4, tied);
+        let mut gradients: Vec<Vec<f32>> =
+            model.parameters().iter().map(|values| vec![0.0; values.len()]).collect();
+        let mut pass = Pass::default();
+        model.forward(&rows, &mut pass);
+        pass.gradient.reshape(40, 9);
+        let value = SquaredError.evaluate(&rows, &pass.output, &mut pass.gradient);
+        model.backward(1.0, &mut pass, &mut gradients);
+
+        let decoder = model.decoder().mapv(f64::from);
+        let encoder = model.encoder().mapv(f64::from);
+        let loss = |u: &Array2<f64>, v: &Array2<f64>| slow_loss(&rows, model.mean(), u, v);
+        assert!((value / loss(&decoder, &encoder) - 1.0).abs() < 1e-6);
+        let moved = |from: &Array2<f64>, place: usize, step: f64| {
+            let mut to = from.clone();
+            to.as_slice_mut().unwrap()[place] += step;
+            to
+        };
+        let standard = encoder.as_standard_layout().into_owned();
+        let at = |parameter: usize, place: usize, step: f64| match (tied, parameter) {
+            (true, _) => {
+                let weight = moved(&decoder, place, step);
+                loss(&weight, &weight.t().to_owned())
+            }
+            (false, 0) => loss(&moved(&decoder, place, step), &standard),
+            (false, _) => loss(&decoder, &moved(&standard, place, step)),
+        };
+        for (parameter, gradient) in gradients.iter().enumerate() {
+            let largest = gradient.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+            for (place, &got) in gradient.iter().enumerate() {
+                let step = 1e-4;
+                let quotient =
+                    (at(parameter, place, step) - at(parameter, place, -step)) / (2.0 * step);
+                let gap = (quotient - f64::from(got)).abs();
+                assert!(gap < 1e-5 * f64::from(largest), "tied {tied}, {place}: {gap:e}");
+            }
+        }
+    }
+}
+
+/// Two steps by hand: β = 0.5, η = 0.1, g = 1 then 3. v = 1, 3.5; θ = 1 − 0.1 − 0.35.
+#[test]
+fn momentum_adds_up_as_by_hand() {
+    let mut optimizer = Optimizer::new(Method::Sgd, 0.5, 0.0, [1]);
+    let mut parameter = [1.0_f32];
+    optimizer.step(0.1, vec![&mut parameter], &[vec![1.0]]);
+    assert!((parameter[0] - 0.9).abs() < 1e-7);
+    optimizer.step(0.1, vec![&mut parameter], &[vec![3.0]]);
+    assert!((parameter[0] - 0.55).abs() < 1e-7);
+}
+
+/// Two steps by hand: β = 0.5, β₂ = 0.75, η = 0.1, g = 2 then −1.
+///
+/// v = 1, s = 1: unbiased 2 and 4, step 0.1 · 2/2 = 0.1.
+/// v = 0, s = 1: unbiased 0, step 0. A third with g = 4: v = 2, unbiased 2/0.875; s = 4.75,
+/// unbiased 4.75/0.578125; step 0.1 · 2.285714/2.866396 = 0.0797417.
+#[test]
+fn adam_steps_as_by_hand() {
+    let mut optimizer = Optimizer::new(Method::Adam, 0.5, 0.75, [1]);
+    let mut parameter = [0.0_f32];
+    for (gradient, expected) in [(2.0, -0.1), (-1.0, -0.1), (4.0, -0.179_741_7)] {
+        optimizer.step(0.1, vec![&mut parameter], &[vec![gradient]]);
+        assert!((parameter[0] - expected).abs() < 1e-6, "{} {expected}", parameter[0]);
+    }
+}
+
+#[test]
+fn an_optimizer_is_saved_and_goes_on_as_if_never_stopped() {
+    let mut whole = Optimizer::new(Method::Adam, 0.9, 0.999, [3]);
+    let mut parameter = [0.5_f32, -1.0, 2.0];
+    whole.step(0.01, vec![&mut parameter], &[vec![1.0, -2.0, 0.3]]);
+    let kept = serde_json::to_string(&whole).unwrap();
+    let mut resumed: Optimizer = serde_json::from_str(&kept).unwrap();
+    let mut twin = parameter;
+    whole.step(0.01, vec![&mut parameter], &[vec![0.7, 0.1, -0.3]]);
+    resumed.step(0.01, vec![&mut twin], &[vec![0.7, 0.1, -0.3]]);
+    assert_eq!(parameter, twin);
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    let rows = rows(3_000, 70);
+    for tied in [false, true] {
+        let train = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut model = linear(&rows, 5, tied);
+                let history = fit(&mut model, &SquaredError, &rows, &short(), &mut go_on).unwrap();
+                (model, history.iter().map(|epoch| epoch.loss).collect::<Vec<_>>())
+            })
+        };
+        let one = train(1);
+        assert_eq!(one, train(2));
+        assert_eq!(one, train(7));
+    }
+}
+
+#[test]
+fn the_defaults_reach_the_subspace_of_pca() {
+    let rows = rows(2_000, 20);
+    let options = PcaOptions { components: Components::Count(6), ..Default::default() };
+    let pca = Pca::fit_source(&rows, &options).unwrap();
+    for tied in [false, true] {
+        let mut model = linear(&rows, 6, tied);
+        fit(&mut model, &SquaredError, &rows, &TrainOptions::default(), &mut go_on).unwrap();
+        let certificate = Certificate::new(&model, &pca, &rows).unwrap();
+        assert!(certificate.relative_excess_loss.abs() < 1e-6, "tied {tied}: {certificate:?}");
+        assert!(certificate.largest_angle < 1e-3, "tied {tied}: {certificate:?}");
+    }
+}
+
+#[test]
+fn batches_grow_until_a_step_sees_every_row() {
+    let options = TrainOptions { batch_size: 100, batch_growth: 2.0, ..Default::default() };
+    let sizes: Vec<usize> = (0..6).map(|epoch| options.batch_size_at(epoch, 1000)).collect();
+    assert_eq!(sizes, [100, 200, 400, 800, 1000, 1000]);
+    assert_eq!(options.batch_size_at(100_000, 1000), 1000);
+}
+
+#[test]
+fn the_observer_stops_the_training() {
+    let rows = rows(200, 10);
+    let mut model = linear(&rows, 2, false);
+    let history = fit(&mut model, &SquaredError, &rows, &short(), &mut |epoch| match epoch.epoch {
+        2 => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    assert_eq!(history.unwrap().len(), 2);
+}
+
+#[test]
+fn mistakes_and_explosions_are_told() {
+    let rows = rows(200, 10);
+    let message = |options: TrainOptions, rows: &Matrix| {
+        let mut model = linear(rows, 2, false);
+        fit(&mut model, &SquaredError, rows, &options, &mut go_on).unwrap_err().to_string()
+    };
+    let told = message(TrainOptions { batch_size: 0, ..short() }, &rows);
+    assert!(told.contains("`batch_size` to be at least 1 but got 0"), "{told}");
+    let wild = TrainOptions {
+        optimizer: Method::Sgd,
+        learning_rate: 10.0,
+        schedule: Schedule::Constant,
+        ..short()
+    };
+    let told = message(wild, &rows);
+    assert!(told.contains("set train.learning_rate to a tenth"), "{told}");
+    let mut holes = rows.clone();
+    holes.as_mut_slice()[25] = f32::NAN;
+    let told = message(short(), &holes);
+    assert!(told.contains("row 3, column 6"), "{told}");
+    let mut model = linear(&rows, 2, false);
+    let narrow = self::rows(20, 9);
+    let error = fit(&mut model, &SquaredError, &narrow, &short(), &mut go_on).unwrap_err();
+    assert!(error.to_string().contains("20 rows of 9 columns"), "{error}");
+    assert!(serde_json::from_str::<TrainOptions>(r#"{"epoch": 3}"#).is_err());
+}
