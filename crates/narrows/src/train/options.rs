@@ -40,12 +40,12 @@ impl Default for TrainOptions {
     fn default() -> Self {
         Self {
             optimizer: Method::Adam,
-            learning_rate: 3e-3,
+            learning_rate: 1e-2,
             momentum: 0.9,
-            second_momentum: 0.999,
+            second_momentum: 0.99,
             batch_size: 256,
             batch_growth: 1.25,
-            epochs: 150,
+            epochs: 120,
             schedule: Schedule::Cosine,
             warm_up: 0.0,
             seed: 0,

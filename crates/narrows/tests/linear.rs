@@ -1,0 +1,41 @@
+//! The linear autoencoder on real data, learned by gradient alone, against PCA's optimum.
+
+#![allow(clippy::unwrap_used)]
+
+use std::ops::ControlFlow;
+
+use narrows::data::{self, OpenOptions, Preparation, PrepareConfig, Prepared};
+use narrows::evaluate::Certificate;
+use narrows::model::linear::LinearOptions;
+use narrows::model::pca::{Components, PcaOptions};
+use narrows::model::{Linear, Pca};
+use narrows::objective::SquaredError;
+use narrows::train::{TrainOptions, fit};
+
+#[test]
+#[ignore = "takes a minute or two: cargo test --release -p narrows --test linear -- --ignored"]
+fn the_defaults_reach_the_optimum_on_mnist() {
+    let Ok(folder) = std::env::var("NARROWS_DATA") else {
+        println!("skipped: NARROWS_DATA is not set");
+        return;
+    };
+    let path = format!("{folder}/mnist/train-images-idx3-ubyte.gz");
+    let set = data::open(&path, &OpenOptions::default()).unwrap();
+    let preparation = Preparation::fit(&set, &PrepareConfig::default()).unwrap();
+    let source = Prepared { source: &*set.rows, preparation: &preparation };
+    let components = Components::Count(30);
+    let pca = Pca::fit_source(&source, &PcaOptions { components, ..Default::default() }).unwrap();
+    for tied in [false, true] {
+        let options = LinearOptions { latent_dim: 30, tied };
+        let mut model = Linear::new(&source, &options, 0).unwrap();
+        let history =
+            fit(&mut model, &SquaredError, &source, &TrainOptions::default(), &mut |_| {
+                ControlFlow::Continue(())
+            });
+        let seconds: f64 = history.unwrap().iter().map(|epoch| epoch.seconds).sum();
+        let certificate = Certificate::new(&model, &pca, &source).unwrap();
+        println!("tied {tied}: {seconds:.1} s, {certificate:?}");
+        assert!(certificate.relative_excess_loss < 1e-6, "tied {tied}: {certificate:?}");
+        assert!(certificate.largest_angle < 1e-2, "tied {tied}: {certificate:?}");
+    }
+}
