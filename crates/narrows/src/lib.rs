@@ -1,7 +1,8 @@
 //! Narrow representations of data, learned fast and proved.
 //!
 //! The rooms, in the one order in which they may use each other:
-//! `error → random → compute → data → objective → model → store → evaluate → train → report`.
+//! `error → random → compute → data → objective → model → store → evaluate → faces → train → recipe →
+//! report`.
 
 pub mod error;
 

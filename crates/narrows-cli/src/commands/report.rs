@@ -98,7 +98,7 @@ fn page(folder: &Path, run: &Run, dataset: &Dataset, found: &Evaluation) -> Resu
         .filter(|image| image.height * image.width * image.channels == run.model.input_dim());
     let names = run.preparation.columns().iter().map(|column| column.name.clone()).collect();
     Ok(RunReport {
-        title: format!("{} of {}", model_name(&run.model), dataset.name),
+        title: format!("{} of {}", model_name(&run.model), last_part(&dataset.name)),
         data: dataset.name.clone(),
         rows: found.rows,
         input_dim: run.model.input_dim(),
@@ -124,6 +124,11 @@ fn page(folder: &Path, run: &Run, dataset: &Dataset, found: &Evaluation) -> Resu
             relative_error: sums.relative_error,
         }),
     })
+}
+
+/// The file, without the folders that lead to it.
+fn last_part(name: &str) -> &str {
+    name.trim_end_matches('/').rsplit('/').next().unwrap_or(name)
 }
 
 fn model_name(model: &Model) -> &'static str {

@@ -77,6 +77,7 @@ pub trait Trainable: Autoencoder {
 
 /// Any model that can be kept and used again.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one model at a time, never an array")]
 pub enum Model {
     /// Principal component analysis.
     Pca(Pca),
