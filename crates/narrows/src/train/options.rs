@@ -6,7 +6,8 @@ use super::{Method, Optimizer, Schedule};
 use crate::error::{Error, Result};
 use crate::model::Trainable;
 
-/// How to train. The defaults bring a linear autoencoder to its optimum.
+/// How to train. The defaults bring a linear autoencoder of MNIST within 1e-6 of the optimal loss;
+/// sets of few rows take few steps per epoch and need more epochs.
 ///
 /// Batches grow from epoch to epoch until a step sees every row: small batches come near the
 /// minimum in few passes, and the last passes, free of the noise of sampling, reach it.
