@@ -22,6 +22,9 @@ fn desk() -> Desk {
     desk.write("good.npy", &good);
     desk.write("cut.npy", &good[..good.len() - 20]);
     desk.write("header.npy", [&good[..10], b"{'descr': 'pineapple', 'shape': "].concat());
+    let mut complex = good.clone();
+    complex[22] = b'c';
+    desk.write("complex.npy", complex);
     desk.write("none.npy", npy(0, 4, &[]));
     desk.write("nan.npy", with(9, f64::NAN));
     desk.write("infinite.npy", with(22, f64::INFINITY));
@@ -33,7 +36,7 @@ fn desk() -> Desk {
     desk.write("two.npz", zip(&[("train.npy", good.clone()), ("test.npy", good)]));
     desk.write("sizes/a.pgm", pgm(8, 8, 1));
     desk.write("sizes/b.pgm", pgm(9, 8, 2));
-    desk.write("broken/a.png", b"\x89PNG\r\n\x1a\nand then nothing");
+    desk.write("broken/a.png", b"\x89PNG\r\n\x1a\n");
     desk.write("papers/letter.txt", "no picture");
     desk.write("cut.idx3-ubyte", [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 3]);
     desk.write("labels.txt", "a\nb\nc\n");
@@ -64,6 +67,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("unknown format", "fit --data thesis.docx --out runs/kept"),
     ("npy cut short", "fit --data cut.npy --out runs/kept"),
     ("npy with a wrong header", "fit --data header.npy --out runs/kept"),
+    ("npy of complex numbers", "fit --data complex.npy --out runs/kept"),
     ("npy without rows", "fit --data none.npy --out runs/kept"),
     ("not a number", "fit --data nan.npy --out runs/kept"),
     (
@@ -71,7 +75,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "fit --data nan.npy --set prepare.scale=centre --out runs/kept",
     ),
     ("infinite", "fit --data infinite.npy --out runs/kept"),
-    ("infinite, to the autoencoder", "fit --model linear --data infinite.npy --out runs/kept"),
+    (
+        "infinite, to the autoencoder",
+        "fit --model linear --set model.latent_dim=2 --data infinite.npy --out runs/kept",
+    ),
     ("all rows the same", "fit --data same.npy --out runs/kept"),
     ("a table with a longer row", "fit --data ragged.csv --out runs/kept"),
     ("no such label column", "fit --data people.csv --label-column town --out runs/kept"),
@@ -92,7 +99,10 @@ const MISTAKES: &[(&str, &str)] = &[
     ("unknown table", "fit --data good.npy --set modle.components=2 --out runs/kept"),
     ("--set without a value", "fit --data good.npy --set model.components --out runs/kept"),
     ("a value of the wrong type", "fit --data good.npy --set model.whiten=3 --out runs/kept"),
-    ("an epoch too few", "fit --model linear --data good.npy --set train.epochs=0 --out runs/kept"),
+    (
+        "an epoch too few",
+        "fit --model linear --data good.npy --set model.latent_dim=2 --set train.epochs=0 --out runs/kept",
+    ),
     ("no components", "fit --data good.npy --set model.components=0 --out runs/kept"),
     ("too many components", "fit --data good.npy --set model.components=5 --out runs/kept"),
     (
