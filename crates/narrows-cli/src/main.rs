@@ -46,6 +46,11 @@ fn main() -> ExitCode {
         Command::Faces(args) => faces::run(args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
+    // An error of the library already tells its cause.
+    if let Some(error) = error.downcast_ref::<narrows::Error>() {
+        eprintln!("error: {error}");
+        return ExitCode::from(error.exit_code());
+    }
     eprintln!("error: {error:#}");
-    ExitCode::from(error.downcast_ref::<narrows::Error>().map_or(1, narrows::Error::exit_code))
+    ExitCode::FAILURE
 }

@@ -100,6 +100,7 @@ impl Error {
 
     /// A refusal of the operating system while writing `path`.
     pub fn write(path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        let source = without_place(source);
         Self::Io { operation: "write", path: path.as_ref().to_owned(), source }
     }
 
@@ -125,6 +126,14 @@ impl Error {
             Self::Io { .. } | Self::Failure { .. } => 1,
             Self::Interrupted { .. } => 130,
         }
+    }
+}
+
+/// The name of a temporary file, which some errors add, means nothing to the person.
+fn without_place(error: std::io::Error) -> std::io::Error {
+    match error.to_string().split_once(" at path ") {
+        Some((problem, _)) => std::io::Error::new(error.kind(), problem),
+        None => error,
     }
 }
 

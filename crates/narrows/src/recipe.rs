@@ -120,10 +120,10 @@ impl Recipe {
     pub fn from_value(given: Value) -> Result<Self> {
         let known = serde_json::to_value(Self::default()).expect("a recipe is plain data");
         check_keys(&given, &known, "")?;
-        serde_json::from_value(given).map_err(|error| {
+        serde_json::from_value(given.clone()).map_err(|error| {
             Error::mistake(
                 "read the recipe",
-                "values that fit their keys",
+                format!("a value that fits `{}`", misfit(&given).unwrap_or_default()),
                 error.to_string(),
                 "`narrows fit --print-recipe` shows every key with its default",
             )
@@ -236,6 +236,19 @@ impl Recipe {
         });
         config
     }
+}
+
+/// The first key whose value is refused.
+fn misfit(given: &Value) -> Option<String> {
+    let refused = |recipe: Value| serde_json::from_value::<Recipe>(recipe).is_err();
+    given.as_object()?.iter().find_map(|(table, keys)| {
+        let inner = keys.as_object().into_iter().flatten();
+        let mut inner = inner.filter(|(key, value)| refused(json!({ table: { *key: value } })));
+        inner
+            .next()
+            .map(|(key, _)| format!("{table}.{key}"))
+            .or_else(|| refused(json!({ table: keys })).then(|| table.clone()))
+    })
 }
 
 /// Names the first key that no recipe has, and the nearest that one has.

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use narrows::Error;
 use narrows::model::Model;
 use narrows::recipe::{Fitted, Kind, Recipe};
-use narrows::store::{Run, write_folder, write_json};
+use narrows::store::{Run, check_replaceable, write_folder, write_json};
 use narrows::train::Epoch;
 use serde_json::{Map, Value, json};
 
@@ -75,6 +75,7 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
         return Ok(());
     }
     let recipe = Recipe::from_value(settings(&args)?)?;
+    check_replaceable(&args.out)?;
     let dataset = recipe.open()?;
     args.output.say(format!(
         "{}: {} rows × {} columns",
@@ -196,7 +197,7 @@ fn settings(args: &FitArgs) -> Result<Value> {
     for text in &args.sets {
         let (key, value) = text.split_once('=').ok_or_else(|| {
             let expected = "KEY=VALUE such as model.components=30";
-            Error::mistake("--set", expected, format!("'{text}'"), "put a key before the '='")
+            Error::mistake("--set", expected, format!("'{text}'"), "write a key, '=' and a value")
         })?;
         give(key.trim(), value_of(value.trim()));
     }
@@ -206,7 +207,11 @@ fn settings(args: &FitArgs) -> Result<Value> {
 fn read_recipe(path: &PathBuf) -> Result<Value> {
     let text = std::fs::read_to_string(path).map_err(|error| Error::read(path, error))?;
     let recipe = toml::from_str::<Value>(&text).map_err(|error| {
-        Error::bad_file(path, error.to_string(), "correct it; `--print-recipe` shows a whole one")
+        Error::bad_file(
+            path,
+            error.to_string().trim_end(),
+            "correct it; `--print-recipe` shows a whole one",
+        )
     })?;
     Ok(recipe)
 }

@@ -73,7 +73,7 @@ impl Linear {
                 "make a linear autoencoder",
                 format!("`latent_dim` from 1 to {d}, the columns of the data"),
                 m.to_string(),
-                "more latents than columns cannot lower the error",
+                "set model.latent_dim: more latents than columns cannot lower the error",
             ));
         }
         let mean = mean(source)?.iter().map(|&value| value as f32).collect();

@@ -32,7 +32,7 @@ pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
         .map_err(|error| Error::write(parent, error))?;
     let fresh = aside.path().join("run");
     fs::create_dir(&fresh).map_err(|error| Error::write(&fresh, error))?;
-    fill(&fresh)?;
+    fill(&fresh).map_err(|error| renamed(error, &fresh, path))?;
     if path.exists() {
         let old = aside.path().join("replaced");
         fs::rename(path, old).map_err(|error| Error::write(path, error))?;
@@ -40,7 +40,21 @@ pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
     fs::rename(&fresh, path).map_err(|error| Error::write(path, error))
 }
 
-fn check_replaceable(path: &Path) -> Result<()> {
+/// Errors name files as they would have been called in the end.
+fn renamed(mut error: Error, aside: &Path, name: &Path) -> Error {
+    if let Error::Io { path, .. } = &mut error
+        && let Ok(file) = path.strip_prefix(aside)
+    {
+        *path = name.join(file);
+    }
+    error
+}
+
+/// Refuses a name that [`write_folder`] would refuse, before any work is done.
+///
+/// # Errors
+/// If `path` is taken by something that is not a run.
+pub fn check_replaceable(path: &Path) -> Result<()> {
     let is_run = || [CONFIG, SCORES].iter().any(|name| path.join(name).is_file());
     let is_empty = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     if !path.exists() || (path.is_dir() && (is_run() || is_empty())) {

@@ -13,6 +13,6 @@ mod folder;
 mod run;
 mod weights;
 
-pub use folder::{read_json, write_folder, write_json};
+pub use folder::{check_replaceable, read_json, write_folder, write_json};
 pub use run::Run;
 pub use weights::Weights;

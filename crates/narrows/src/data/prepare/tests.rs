@@ -271,7 +271,7 @@ fn the_first_bad_value_is_named() {
     assert_eq!(
         message(Preparation::fit(&set, &standardise)),
         "prepare rows: expected a number but got a missing value (NaN) in row 1235, column 57; \
-         give `--missing mean` or, for PCA, `--missing em`"
+         fit with `--missing mean` or, for PCA, `--missing em`"
     );
     assert_eq!(
         message(Preparation::fit(&set, &filled(Scale::Standardise))),

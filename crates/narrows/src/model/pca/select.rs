@@ -79,7 +79,7 @@ pub(super) fn check(
             operation,
             format!("a number from 1 to {most} (the smaller of {rows} rows and {dim} columns)"),
             k.to_string(),
-            "ask for fewer components",
+            "ask for a number in that range",
         )),
         Components::Variance(f) if !(f > 0.0 && f < 1.0) => Err(Error::mistake(
             operation,
@@ -294,13 +294,16 @@ impl FromStr for Components {
         count.or_else(|| text.parse().map(Self::Variance).ok()).ok_or_else(|| {
             Error::mistake(
                 "choose the number of components",
-                "a whole number, a share between 0 and 1, `all`, `mle`, `parallel` or `elbow`",
+                WRITTEN,
                 format!("`{text}`"),
                 "correct it",
             )
         })
     }
 }
+
+const WRITTEN: &str =
+    "a whole number, a share between 0 and 1, `all`, `mle`, `parallel` or `elbow`";
 
 /// As it stands in a recipe.
 #[derive(Serialize, Deserialize)]
@@ -322,12 +325,12 @@ impl From<Components> for Written {
 }
 
 impl TryFrom<Written> for Components {
-    type Error = Error;
-    fn try_from(written: Written) -> Result<Self> {
+    type Error = String;
+    fn try_from(written: Written) -> std::result::Result<Self, String> {
         match written {
             Written::Count(k) => Ok(Self::Count(k)),
             Written::Share(share) => Ok(Self::Variance(share)),
-            Written::Word(word) => word.parse(),
+            Written::Word(word) => word.parse().map_err(|_| format!("`{word}`, not {WRITTEN}")),
         }
     }
 }

@@ -1,0 +1,195 @@
+//! Every mistake that the command line knows, and what it says to the person who made it.
+
+#![allow(clippy::unwrap_used)]
+
+mod harness;
+
+use std::fmt::Write;
+use std::process::Output;
+
+use harness::{Desk, NARROWS, npy, pgm, zip};
+
+/// Rows that are legal, and runs and files from earlier that must survive every mistake.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    let numbers: Vec<f64> = (0..48).map(|i| f64::from(i * i % 17)).collect();
+    let with = |place: usize, value: f64| {
+        let mut changed = numbers.clone();
+        changed[place] = value;
+        npy(12, 4, &changed)
+    };
+    let good = npy(12, 4, &numbers);
+    desk.write("good.npy", &good);
+    desk.write("cut.npy", &good[..good.len() - 20]);
+    desk.write("header.npy", [&good[..10], b"{'descr': 'pineapple', 'shape': "].concat());
+    let mut complex = good.clone();
+    complex[22] = b'c';
+    desk.write("complex.npy", complex);
+    desk.write("none.npy", npy(0, 4, &[]));
+    desk.write("nan.npy", with(9, f64::NAN));
+    desk.write("infinite.npy", with(22, f64::INFINITY));
+    desk.write("same.npy", npy(12, 4, &[2.5; 48]));
+    desk.write("few.npy", npy(3, 16, &numbers));
+    desk.write("thesis.docx", "a long story");
+    desk.write("ragged.csv", "height,weight\n1,2\n3,4,5\n6,7\n");
+    desk.write("people.csv", "height,weight,city\n1.7,60,Bonn\n1.8,,Cologne\n1.6,55,Bonn\n");
+    desk.write("two.npz", zip(&[("train.npy", good.clone()), ("test.npy", good)]));
+    desk.write("sizes/a.pgm", pgm(8, 8, 1));
+    desk.write("sizes/b.pgm", pgm(9, 8, 2));
+    desk.write("broken/a.png", b"\x89PNG\r\n\x1a\n");
+    desk.write("papers/letter.txt", "no picture");
+    desk.write("cut.idx3-ubyte", [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 3]);
+    desk.write("labels.txt", "a\nb\nc\n");
+    desk.write("recipe.toml", "[model]\nkind = \"pca\"\ncomponents = \n");
+    for person in ["ada", "bob"] {
+        desk.write(&format!("album/{person}/1.pgm"), pgm(8, 8, person.len()));
+    }
+    desk.write("kept.npy", "written earlier");
+    desk.write("home/diary.txt", "years");
+    desk.narrows("fit -q --data good.npy --set model.components=2 --out runs/good");
+    desk.narrows("fit -q --data good.npy --set model.components=1 --out runs/kept");
+    for run in ["cut", "future"] {
+        for file in ["config.json", "preparation.json", "weights.safetensors"] {
+            let bytes = std::fs::read(desk.path("runs/good").join(file)).unwrap();
+            desk.write(&format!("runs/{run}/{file}"), bytes);
+        }
+    }
+    let weights = std::fs::read(desk.path("runs/cut/weights.safetensors")).unwrap();
+    desk.write("runs/cut/weights.safetensors", &weights[..weights.len() / 2]);
+    let config = std::fs::read_to_string(desk.path("runs/future/config.json")).unwrap();
+    desk.write("runs/future/config.json", config.replace("\"pca\"", "\"telepathy\""));
+    desk
+}
+
+const MISTAKES: &[(&str, &str)] = &[
+    ("no data", "fit --out runs/kept"),
+    ("no such file", "fit --data god.npy --out runs/kept"),
+    ("unknown format", "fit --data thesis.docx --out runs/kept"),
+    ("npy cut short", "fit --data cut.npy --out runs/kept"),
+    ("npy with a wrong header", "fit --data header.npy --out runs/kept"),
+    ("npy of complex numbers", "fit --data complex.npy --out runs/kept"),
+    ("npy without rows", "fit --data none.npy --out runs/kept"),
+    ("not a number", "fit --data nan.npy --out runs/kept"),
+    (
+        "not a number, refused while scaling",
+        "fit --data nan.npy --set prepare.scale=centre --out runs/kept",
+    ),
+    ("infinite", "fit --data infinite.npy --out runs/kept"),
+    (
+        "infinite, to the autoencoder",
+        "fit --model linear --set model.latent_dim=2 --data infinite.npy --out runs/kept",
+    ),
+    ("all rows the same", "fit --data same.npy --out runs/kept"),
+    ("a table with a longer row", "fit --data ragged.csv --out runs/kept"),
+    ("no such label column", "fit --data people.csv --label-column town --out runs/kept"),
+    ("a label column with a slip", "fit --data people.csv --label-column cit --out runs/kept"),
+    ("missing values", "fit --data people.csv --out runs/kept"),
+    ("missing values, encoded", "encode runs/good --data nan.npy --out kept.npy"),
+    ("which array of the archive", "fit --data two.npz --out runs/kept"),
+    ("no such array in the archive", "fit --data two.npz#trian --out runs/kept"),
+    ("pictures of two sizes", "fit --data sizes --out runs/kept"),
+    ("a broken picture", "fit --data broken --out runs/kept"),
+    ("a folder without pictures", "fit --data papers --out runs/kept"),
+    ("idx cut short", "data cut.idx3-ubyte"),
+    ("fewer labels than rows", "fit --data good.npy --labels labels.txt --out runs/kept"),
+    ("an option that does nothing", "fit --data good.npy --colour --out runs/kept"),
+    ("a recipe that is not TOML", "fit recipe.toml --out runs/kept"),
+    ("no such recipe", "fit recipes/mnist.toml --out runs/kept"),
+    ("unknown key", "fit --data good.npy --set model.componets=2 --out runs/kept"),
+    ("unknown table", "fit --data good.npy --set modle.components=2 --out runs/kept"),
+    ("--set without a value", "fit --data good.npy --set model.components --out runs/kept"),
+    ("a value of the wrong type", "fit --data good.npy --set model.whiten=3 --out runs/kept"),
+    (
+        "an epoch too few",
+        "fit --model linear --data good.npy --set model.latent_dim=2 --set train.epochs=0 --out runs/kept",
+    ),
+    ("no components", "fit --data good.npy --set model.components=0 --out runs/kept"),
+    ("too many components", "fit --data good.npy --set model.components=5 --out runs/kept"),
+    (
+        "more than all the variance",
+        "fit --data good.npy --set model.components=1.5 --out runs/kept",
+    ),
+    ("unknown way to choose", "fit --data good.npy --set model.components=many --out runs/kept"),
+    (
+        "a share at random",
+        "fit --data good.npy --set model.solver=randomized --set model.components=0.9 --out runs/kept",
+    ),
+    ("evidence of few rows", "fit --data few.npy --set model.components=mle --out runs/kept"),
+    ("unknown solver", "fit --data good.npy --set model.solver=magic --out runs/kept"),
+    ("unknown model", "fit --model umap --data good.npy --out runs/kept"),
+    (
+        "a code wider than a row",
+        "fit --model linear --data good.npy --set model.latent_dim=9 --out runs/kept",
+    ),
+    (
+        "missing values to the autoencoder",
+        "fit --model linear --data nan.npy --missing em --out runs/kept",
+    ),
+    ("unknown way with missing values", "fit --data nan.npy --missing median --out runs/kept"),
+    ("unknown demonstration set", "fit --data demo:cats --out runs/kept"),
+    ("unknown knob", "fit --data demo:faces?light=2 --out runs/kept"),
+    ("a folder of something else", "fit --data good.npy --out home"),
+    ("a file where the run should be", "fit --data good.npy --out kept.npy"),
+    (
+        "a file where a folder should be",
+        "encode runs/good --data good.npy --out kept.npy/codes.npy",
+    ),
+    ("rows of another width", "evaluate runs/good --data few.npy"),
+    ("codes of another width", "decode runs/good --codes good.npy --out kept.npy"),
+    ("no such run", "evaluate runs/god --data good.npy"),
+    ("not a run", "report home"),
+    ("damaged weights", "evaluate runs/cut --data good.npy"),
+    ("a run of a later version", "encode runs/future --data good.npy --out kept.npy"),
+    ("one picture a person", "faces evaluate album --out faces"),
+    ("nobody learned yet", "faces identify sizes/a.pgm --run runs/good"),
+    ("unknown command", "fti --data good.npy"),
+    ("unknown option", "fit --dta good.npy"),
+    ("no such size", "fit --data sizes --resize 8 --out runs/kept"),
+];
+
+#[test]
+fn every_mistake_is_told_and_nothing_is_touched() {
+    let desk = desk();
+    let before = desk.everything();
+    let mut transcript = String::new();
+    for (mistake, line) in MISTAKES {
+        let output = desk.command(line).output().unwrap();
+        tell(&desk, &mut transcript, mistake, line, &output);
+        assert!(desk.everything() == before, "{mistake}: narrows {line} changed a file");
+    }
+    insta::assert_snapshot!(transcript);
+}
+
+/// A limit on the size of files stands in for a disk that is full: both fail within a write.
+#[test]
+#[cfg(unix)]
+fn a_full_disk_is_told_and_nothing_is_touched() {
+    let desk = desk();
+    desk.narrows("fit -q --data demo:digits --set model.components=5 --out runs/digits");
+    let before = desk.everything();
+    let mut transcript = String::new();
+    for line in [
+        "fit -q --data demo:digits --out runs/kept",
+        "encode runs/digits --data demo:digits --out kept.npy",
+        "report runs/digits",
+    ] {
+        let limited = format!("trap '' XFSZ; ulimit -f 1; exec {NARROWS} {line}");
+        let mut shell = std::process::Command::new("sh");
+        let output = shell.args(["-c", &limited]).current_dir(desk.path("")).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", desk.without_path(&output.stderr));
+        tell(&desk, &mut transcript, "a full disk", line, &output);
+        assert!(desk.everything() == before, "narrows {line} changed a file");
+    }
+    assert_eq!(transcript.matches("File too large").count(), 3, "{transcript}");
+}
+
+fn tell(desk: &Desk, transcript: &mut String, mistake: &str, line: &str, output: &Output) {
+    let message = desk.without_path(&output.stderr);
+    let code = output.status.code().unwrap();
+    let found = format!("# {mistake}\n$ narrows {line}\n[{code}] {message}\n");
+    assert!(matches!(code, 1 | 2), "{found}");
+    assert_eq!(message.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{found}");
+    assert!(!message.contains("panicked"), "{found}");
+    assert!(output.stdout.is_empty(), "{found}");
+    transcript.write_str(&found).unwrap();
+}
