@@ -355,8 +355,52 @@ fn through<T: Real>(left: &Array2<T>, right: ArrayView2<'_, T>) -> Array2<T> {
     out
 }
 
+/// A basis of the space that the rows span. The squares of f32 rows fit into f64, so there their
+/// Gram matrix loses no direction and replaces a QR that would walk long rows many times.
 fn orthonormal<T: Real>(rows: &Array2<T>) -> Array2<T> {
-    orthonormal_rows(&rows.mapv(Real::to_f64)).mapv(T::from_f64)
+    if T::EPSILON == f64::EPSILON {
+        return orthonormal_rows(&rows.mapv(Real::to_f64)).mapv(T::from_f64);
+    }
+    match whitened(rows).and_then(|once| whitened(&once)) {
+        Ok(basis) => basis,
+        Err(_) => orthonormal_rows(&rows.mapv(Real::to_f64)).mapv(T::from_f64),
+    }
+}
+
+/// `Λ^(−1/2) Uᵀ · rows` with `rows · rowsᵀ = U Λ Uᵀ`: orthonormal, but for rows that depend on each
+/// other, which become short instead of long noise.
+fn whitened<T: Real>(rows: &Array2<T>) -> Result<Array2<T>> {
+    let (count, length) = rows.dim();
+    let columns = length.div_ceil(64).max(4096);
+    let partial: Vec<Array2<f64>> = rows
+        .axis_chunks_iter(Axis(1), columns)
+        .into_par_iter()
+        .map(|block| {
+            let block = block.mapv(Real::to_f64);
+            let mut products = Array2::zeros((count, count));
+            multiply(block.view(), block.t(), products.view_mut());
+            products
+        })
+        .collect();
+    let products =
+        partial.iter().fold(Array2::<f64>::zeros((count, count)), |sum, part| sum + part);
+    let eigen = symmetric_eigen(products.view())?;
+    let smallest = (1e-15 * eigen.values[0]).max(f64::MIN_POSITIVE);
+    let mut turn = eigen.vectors;
+    for (mut row, value) in turn.rows_mut().into_iter().zip(&eigen.values) {
+        row /= value.max(smallest).sqrt();
+    }
+    let mut out = Array2::from_elem((count, length), T::ZERO);
+    out.axis_chunks_iter_mut(Axis(1), columns)
+        .into_par_iter()
+        .zip(rows.axis_chunks_iter(Axis(1), columns))
+        .for_each(|(mut out, block)| {
+            let block = block.mapv(Real::to_f64);
+            let mut turned = Array2::zeros(block.dim());
+            multiply(turn.view(), block.view(), turned.view_mut());
+            out.zip_mut_with(&turned, |out, &value| *out = T::from_f64(value));
+        });
+    Ok(out)
 }
 
 fn finite_means<T: Real>(x: ArrayView2<'_, T>) -> Result<Array1<f64>> {
