@@ -35,7 +35,8 @@ pub struct ThinSvd {
     pub right: Array2<f64>,
 }
 
-/// Eigenvalues and eigenvectors of a symmetric positive semi-definite matrix `(n, n)`.
+/// Eigenvalues and eigenvectors of a symmetric positive semi-definite matrix `(n, n)`; only its
+/// lower triangle is read.
 ///
 /// Takes about `9·n³` operations. Where the iteration fails, as it does on some matrices that are
 /// almost all zero, the singular value decomposition takes its place: for such a matrix both are
@@ -48,7 +49,9 @@ pub fn symmetric_eigen(matrix: ArrayView2<'_, f64>) -> Result<Eigen> {
     let mut values = vec![0.0; n];
     let mut vectors = Array2::<f64>::zeros((n, n));
     if eigen_into(matrix, &mut values, Some(&mut vectors)).is_err() {
-        let svd = thin_svd(matrix)?;
+        let n = matrix.nrows();
+        let whole = Array2::from_shape_fn((n, n), |(i, j)| matrix[[i.max(j), i.min(j)]]);
+        let svd = thin_svd(whole.view())?;
         return Ok(Eigen { values: svd.values, vectors: svd.right });
     }
     values.reverse();
