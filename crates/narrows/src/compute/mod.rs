@@ -4,6 +4,8 @@
 //! device can be added without touching a model. Work is always cut into pieces of a fixed size
 //! that are summed in a fixed order: the number of threads never changes a bit of a result.
 
+mod centre;
+mod cross_product;
 mod decompose;
 mod matrix;
 mod moments;
@@ -17,8 +19,9 @@ pub use decompose::{
 };
 pub use matrix::Matrix;
 
-pub(crate) use moments::not_finite;
-pub use moments::{Moments, ProductPrecision, centred, column_means};
+pub(crate) use centre::not_finite;
+pub use centre::{centred, column_means};
+pub use moments::{Moments, ProductPrecision};
 pub use product::{multiply, multiply_add, multiply_then};
 pub use real::Real;
 pub use rows::{gather, subtract, sum_rows};

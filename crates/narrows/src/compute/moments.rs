@@ -13,36 +13,38 @@
 //! Here each wave of rows is centred by its own mean before it is multiplied, and waves are joined
 //! by the merge above. Sums are f64; the products are f64 too unless the caller asks for f32.
 
-use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, s};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 use super::Real;
-use super::product::kernel;
+use super::centre::{centre_into, column_means, not_finite};
+use super::cross_product::add_cross_products;
 use crate::error::{Error, Result};
 
-/// Rows of one product: short enough that an f32 product loses nothing that matters before it is
-/// added in f64.
-const BLOCK: usize = 512;
-/// Blocks of a wave that are accumulated side by side where the dimension is small.
+/// Blocks of rows that are multiplied side by side where the dimension is small.
 const LANES: usize = 8;
-/// Widest panel of columns that one task multiplies.
-const PANEL: usize = 256;
-/// Dimension up to which every lane has a scatter matrix of its own.
-const LANES_UP_TO: usize = 1024;
+/// Dimension up to which there are lanes, each with a scatter matrix of its own; above it the tiles
+/// of one product are enough for many threads.
+const LANES_UP_TO: usize = 256;
+/// Rows of each product where there are lanes: more would leave the cache. An f32 product of so few
+/// rows loses nothing that matters before it is added in f64.
+const LANE_ROWS: usize = 1024;
+/// Rows of each product where there are no lanes.
+const ROWS: usize = 2048;
 
 /// Number, mean and scatter of rows; partial ones can be [merged](Moments::merge) in any grouping.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moments {
     rows: u64,
     mean: Array1<f64>,
-    /// One scatter per lane, each `(d, d)` with only the upper triangle of panels filled.
+    /// One scatter per lane, each `(d, d)` with only the upper triangle filled.
     lanes: Vec<Array2<f64>>,
 }
 
 /// The kind of number that products are made in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProductPrecision {
-    /// As the rows come: `f32` rows give `f32` products of 512 rows, summed in `f64`.
+    /// As the rows come: `f32` rows give `f32` products of at most 2,048 rows, summed in `f64`.
     OfRows,
     /// Always `f64`.
     F64,
@@ -50,7 +52,7 @@ pub enum ProductPrecision {
 
 impl Moments {
     /// Nothing seen yet, in `dim` dimensions. Holds `8·dim²` bytes, eight times that up to
-    /// dimension 1,024.
+    /// dimension 256.
     pub fn new(dim: usize) -> Self {
         let lanes = if dim <= LANES_UP_TO { LANES } else { 1 };
         Self { rows: 0, mean: Array1::zeros(dim), lanes: vec![Array2::zeros((dim, dim)); lanes] }
@@ -58,7 +60,7 @@ impl Moments {
 
     /// Rows that one call of [`Moments::add`] handles best.
     pub fn wave_rows(&self) -> usize {
-        BLOCK * LANES
+        if self.lanes.len() > 1 { LANES * LANE_ROWS } else { ROWS }
     }
 
     /// Number of rows seen.
@@ -86,16 +88,32 @@ impl Moments {
         first_row: usize,
         precision: ProductPrecision,
     ) -> Result<()> {
+        match precision {
+            ProductPrecision::F64 => self.add_in::<T, f64>(rows, first_row),
+            ProductPrecision::OfRows => self.add_in::<T, T>(rows, first_row),
+        }
+    }
+
+    /// [`Moments::add`] with products of `U`.
+    fn add_in<T: Real, U: Real>(
+        &mut self,
+        rows: ArrayView2<'_, T>,
+        first_row: usize,
+    ) -> Result<()> {
         let wave_rows = self.wave_rows();
-        for (wave, rows) in rows.axis_chunks_iter(ndarray::Axis(0), wave_rows).enumerate() {
+        let mut wave_buffer = vec![U::ZERO; wave_rows.min(rows.nrows()) * self.dim()];
+        let mut products = Vec::new();
+        for (wave, rows) in rows.axis_chunks_iter(Axis(0), wave_rows).enumerate() {
             let mean = column_means(rows);
             if mean.iter().any(|value| !value.is_finite()) {
                 return Err(not_finite(rows, first_row + wave * wave_rows));
             }
-            match precision {
-                ProductPrecision::F64 => self.add_products(centred::<T, f64>(rows, &mean).view()),
-                ProductPrecision::OfRows => self.add_products(centred::<T, T>(rows, &mean).view()),
-            }
+            let buffer = &mut wave_buffer[..rows.len()];
+            let mut centred = ArrayViewMut2::from_shape(rows.dim(), buffer).expect("sized above");
+            centre_into(rows, &mean, centred.view_mut());
+            let blocks = centred.axis_chunks_iter(Axis(0), wave_rows / self.lanes.len());
+            let scatters = self.lanes.iter_mut().map(|scatter| scatter.view_mut());
+            add_cross_products(blocks.zip(scatters), &mut products);
             self.join_mean(rows.nrows() as u64, &mean);
         }
         Ok(())
@@ -210,33 +228,6 @@ impl Moments {
         Ok(moments)
     }
 
-    /// Adds `centredᵀ · centred` to the lanes, each block and pair of panels by one thread.
-    fn add_products<T: Real>(&mut self, centred: ArrayView2<'_, T>) {
-        let dim = self.dim();
-        let lanes = self.lanes.len();
-        let panels = panel_bounds(dim);
-        let blocks: Vec<ArrayView2<'_, T>> =
-            centred.axis_chunks_iter(ndarray::Axis(0), BLOCK).collect();
-        self.lanes.par_iter_mut().enumerate().for_each(|(lane, scatter)| {
-            let mut rest = scatter.view_mut();
-            let mut bands = Vec::with_capacity(panels.len());
-            for &(start, end) in &panels {
-                let (band, below) = rest.split_at(ndarray::Axis(0), end - start);
-                bands.push((start, end, band));
-                rest = below;
-            }
-            bands.into_par_iter().for_each(|(start, end, mut band)| {
-                for block in blocks.iter().skip(lane).step_by(lanes) {
-                    let left = block.slice(s![.., start..end]);
-                    for &(from, to) in panels.iter().filter(|panel| panel.0 >= start) {
-                        let right = block.slice(s![.., from..to]);
-                        add_product(left, right, band.slice_mut(s![.., from..to]));
-                    }
-                }
-            });
-        });
-    }
-
     /// Moves the mean to that of both sets and adds the scatter between the two means.
     fn join_mean(&mut self, rows: u64, mean: &Array1<f64>) {
         if rows == 0 {
@@ -247,105 +238,23 @@ impl Moments {
         let difference = mean - &self.mean;
         if weight > 0.0 {
             let scatter = &mut self.lanes[0];
-            scatter.axis_iter_mut(ndarray::Axis(0)).into_par_iter().enumerate().for_each(
-                |(i, mut row)| {
-                    let factor = weight * difference[i];
-                    for (value, &d) in row.iter_mut().zip(&difference).skip(i) {
-                        *value += factor * d;
-                    }
-                },
-            );
+            scatter.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(i, mut row)| {
+                let factor = weight * difference[i];
+                for (value, &d) in row.iter_mut().zip(&difference).skip(i) {
+                    *value += factor * d;
+                }
+            });
         }
         self.mean.scaled_add(rows as f64 / total, &difference);
         self.rows += rows;
     }
 }
 
-/// Splits `0..dim` into panels of equal width, at most [`PANEL`].
-fn panel_bounds(dim: usize) -> Vec<(usize, usize)> {
-    let count = dim.div_ceil(PANEL).max(1);
-    (0..count).map(|i| (i * dim / count, (i + 1) * dim / count)).collect()
-}
-
-/// `out += leftᵀ · right`, with an f32 product finished before it is added in f64.
-fn add_product<T: Real>(
-    left: ArrayView2<'_, T>,
-    right: ArrayView2<'_, T>,
-    out: ArrayViewMut2<'_, f64>,
-) {
-    if let Some((left, right)) = as_f64(left).zip(as_f64(right)) {
-        kernel(1.0, 1.0, left.reversed_axes(), right, out);
-        return;
-    }
-    let mut product = Array2::from_elem((left.ncols(), right.ncols()), T::ZERO);
-    kernel(T::ZERO, T::ONE, left.reversed_axes(), right, product.view_mut());
-    ndarray::Zip::from(out).and(&product).for_each(|out, &value| *out += value.to_f64());
-}
-
-/// The same view where `T` is `f64`.
-fn as_f64<T: Real>(view: ArrayView2<'_, T>) -> Option<ArrayView2<'_, f64>> {
-    use std::any::TypeId;
-    if TypeId::of::<T>() != TypeId::of::<f64>() {
-        return None;
-    }
-    Some(super::real::same_type(view))
-}
-
-/// Column means in f64, summed in fixed chunks of rows that are joined in order.
-pub fn column_means<T: Real>(rows: ArrayView2<'_, T>) -> Array1<f64> {
-    let partial: Vec<Array1<f64>> = rows
-        .axis_chunks_iter(ndarray::Axis(0), BLOCK)
-        .into_par_iter()
-        .map(|chunk| {
-            let mut sum = Array1::<f64>::zeros(chunk.ncols());
-            for row in chunk.rows() {
-                sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value.to_f64());
-            }
-            sum
-        })
-        .collect();
-    let mut sum = Array1::zeros(rows.ncols());
-    partial.iter().for_each(|part| sum += part);
-    sum / rows.nrows().max(1) as f64
-}
-
-/// `rows − mean`, subtracted in f64 and rounded to the kind of number wanted.
-pub fn centred<T: Real, U: Real>(rows: ArrayView2<'_, T>, mean: &Array1<f64>) -> Array2<U> {
-    let mut out = Array2::from_elem(rows.dim(), U::ZERO);
-    out.axis_chunks_iter_mut(ndarray::Axis(0), BLOCK)
-        .into_par_iter()
-        .zip(rows.axis_chunks_iter(ndarray::Axis(0), BLOCK))
-        .for_each(|(mut out, rows)| {
-            for (mut out, row) in out.rows_mut().into_iter().zip(rows.rows()) {
-                for ((out, value), mean) in out.iter_mut().zip(row).zip(mean) {
-                    *out = U::from_f64(value.to_f64() - mean);
-                }
-            }
-        });
-    out
-}
-
-/// Names the first value that is missing or infinite.
-pub(crate) fn not_finite<T: Real>(rows: ArrayView2<'_, T>, first_row: usize) -> Error {
-    let place = rows.indexed_iter().find(|(_, value)| !value.to_f64().is_finite());
-    let got = match place {
-        Some(((row, column), value)) => {
-            format!("{:?} in row {}, column {}", value, first_row + row + 1, column + 1)
-        }
-        None => "values so large that their sum overflows".to_owned(),
-    };
-    Error::mistake(
-        "fit",
-        "finite numbers",
-        got,
-        "remove such rows, or fill missing values with `--missing mean` or `--missing em`",
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::random::Random;
+    use ndarray::s;
 
     fn rows(count: usize, dim: usize, offset: f64) -> Array2<f64> {
         let mut random = Random::stream(1, "rows");
