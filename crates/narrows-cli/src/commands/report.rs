@@ -8,7 +8,7 @@ use narrows::Error;
 use narrows::data::{Dataset, OpenOptions, Prepared, Source};
 use narrows::evaluate::{Certificate, Evaluation, Scores};
 use narrows::model::{Model, Pca};
-use narrows::report::{self, Codes, Examples, HistoryPoint, RunReport, Score, Spectrum};
+use narrows::report::{self, Codes, Examples, RunReport, Score, Spectrum};
 use narrows::store::{Run, read_json};
 use narrows::train::Epoch;
 use ndarray::{Array2, ArrayView2};
@@ -117,12 +117,7 @@ fn page(folder: &Path, run: &Run, dataset: &Dataset, found: &Evaluation) -> Resu
         column_names: names,
         history: history(folder)?,
         certificate: certificate(folder)?,
-        pythagoras: found.pythagoras.as_ref().map(|sums| report::Pythagoras {
-            projected: sums.projected,
-            residual: sums.residual,
-            total: sums.total,
-            relative_error: sums.relative_error,
-        }),
+        pythagoras: found.pythagoras.clone(),
     })
 }
 
@@ -150,43 +145,26 @@ fn components(model: &Model) -> Vec<Vec<f32>> {
 }
 
 /// How training went, if there was any.
-fn history(folder: &Path) -> Result<Option<Vec<HistoryPoint>>> {
+fn history(folder: &Path) -> Result<Option<Vec<Epoch>>> {
     let path = folder.join("history.jsonl");
     if !path.exists() {
         return Ok(None);
     }
     let text = std::fs::read_to_string(&path).map_err(|error| Error::read(&path, error))?;
-    let mut seconds = 0.0;
-    let points = text.lines().map(|line| {
-        let epoch: Epoch = serde_json::from_str(line).map_err(|error| {
-            Error::bad_file(&path, error.to_string(), "fit again, or remove the file")
-        })?;
-        seconds += epoch.seconds;
-        Ok(HistoryPoint {
-            epoch: epoch.epoch as f64,
-            loss: epoch.loss,
-            validation: None,
-            learning_rate: epoch.learning_rate,
-            seconds,
-        })
-    });
-    points.collect::<Result<Vec<_>>>().map(Some)
+    let epochs: Result<Vec<Epoch>, _> = text.lines().map(serde_json::from_str).collect();
+    let epochs = epochs.map_err(|error| {
+        Error::bad_file(&path, error.to_string(), "fit again, or remove the file")
+    })?;
+    Ok(Some(epochs))
 }
 
-fn certificate(folder: &Path) -> Result<Option<report::Certificate>> {
+fn certificate(folder: &Path) -> Result<Option<Certificate>> {
     let path = folder.join("scores.json");
     if !path.exists() {
         return Ok(None);
     }
     let scores: serde_json::Value = read_json(&path)?;
-    let found: Option<Certificate> =
-        serde_json::from_value(scores["fit"]["certificate"].clone()).unwrap_or_default();
-    Ok(found.map(|found| report::Certificate {
-        principal_angles: found.principal_angles,
-        relative_excess_loss: found.relative_excess_loss,
-        loss: found.loss,
-        optimum: found.optimum,
-    }))
+    Ok(serde_json::from_value(scores["fit"]["certificate"].clone()).unwrap_or_default())
 }
 
 fn narrow(row: ndarray::ArrayView1<'_, f64>) -> Vec<f32> {
@@ -237,6 +215,7 @@ fn codes(run: &Run, dataset: &Dataset, rows: &dyn Source) -> Result<Option<Codes
     let labels = dataset.labels.as_ref();
     Ok(Some(Codes {
         points: codes.outer_iter().map(|code| [code[0], code[1]]).collect(),
+        rows: rows.rows(),
         classes: labels.map_or_else(Vec::new, |l| places.iter().map(|&p| l.classes[p]).collect()),
         class_names: labels.map_or_else(Vec::new, |labels| labels.names.clone()),
         axis_names: [axis(0), axis(1)],

@@ -20,8 +20,11 @@ const STEP: usize = 16;
 
 /// `out += columnsᵀ · columns` in the upper triangle of each pair `columns (n, d)`, `out (d, d)`;
 /// below it `out` is left in parts as it was. f32 products are finished in `room`, which a caller
-/// keeps from call to call, before they are added in f64.
-pub(super) fn add_cross_products<'a, U: Real>(
+/// keeps from call to call, before they are added in f64; f64 products need no room.
+///
+/// # Panics
+/// If the shapes do not fit or an `out` is not row-major: the caller's mistake.
+pub fn add_cross_products<'a, U: Real>(
     pairs: impl IntoIterator<Item = (ArrayView2<'a, U>, ArrayViewMut2<'a, f64>)>,
     room: &mut Vec<Vec<U>>,
 ) {

@@ -13,6 +13,7 @@ mod product;
 mod real;
 mod rows;
 
+pub use cross_product::add_cross_products;
 pub use decompose::{
     Eigen, ThinSvd, orthonormal_rows, principal_angles, symmetric_eigen, symmetric_eigenvalues,
     thin_svd,

@@ -35,7 +35,7 @@ pub struct FacesReport {
     pub seed: u64,
     /// The share of probes whose nearest picture in the gallery is of the same person.
     pub rates: Vec<Rate>,
-    /// Verification: false and true accepts as the threshold moves.
+    /// Strangers accepted and known people accepted as themselves, as the threshold moves.
     pub roc: Option<Vec<Curve>>,
     /// The mean face.
     pub mean_face: Vec<f32>,
@@ -329,10 +329,11 @@ fn verification(curves: &[Curve]) -> Section {
     let y = Axis { covers: vec![1.0], ..Axis::share("true accepts") };
     let drawing = Chart { x, y, series, guides: Vec::new(), square: true }.render();
     Section {
-        heading: "Verification".into(),
+        heading: "Known or unknown".into(),
         text: vec![
-            "Is this the person named? As the threshold is loosened, more true claims are \
-             accepted, and more false ones. The marker is where both errors are as frequent."
+            "Faces of strangers are mixed with those of the people known. As the threshold is \
+             loosened, more known people are accepted as themselves, and more strangers as somebody. \
+             The marker is where both errors are as frequent."
                 .into(),
         ],
         blocks: vec![Block::Figure(drawing, String::new())],

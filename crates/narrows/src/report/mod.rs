@@ -16,7 +16,7 @@ mod text;
 
 pub use faces::{Curve, FacesReport, Mistake, Rate, Rebuilt, faces_page};
 pub use record::{Codes, Score, Spectrum};
-pub use run::{Certificate, Examples, HistoryPoint, Pythagoras, RunReport, run_page};
+pub use run::{Examples, RunReport, run_page};
 pub use text::{Html, count, escape, number, percent};
 
 use std::io::Write;

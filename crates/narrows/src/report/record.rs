@@ -46,6 +46,8 @@ pub struct Spectrum {
 pub struct Codes {
     /// The places.
     pub points: Vec<[f64; 2]>,
+    /// The rows of which the points are an even sample.
+    pub rows: usize,
     /// The class of each point, an index into `class_names`; empty where there are none.
     pub classes: Vec<usize>,
     /// The names of the classes.
@@ -136,9 +138,10 @@ impl Codes {
         series.retain(|series| !series.points.is_empty());
         let [x, y] = self.axis_names.each_ref().map(Axis::linear);
         let chart = Chart { x, y, series, guides: Vec::new(), square: true };
-        let caption = match stride {
-            1 => plural(drawn, "row.", "rows."),
-            _ => format!("{} of {} rows, evenly taken.", count(drawn), count(self.points.len())),
+        let caption = if drawn < self.rows {
+            format!("{} of {} rows, evenly taken.", count(drawn), count(self.rows))
+        } else {
+            plural(drawn, "row.", "rows.")
         };
         (chart.render(), caption)
     }

@@ -10,6 +10,8 @@ use super::picture::{Grid, Tone, album, image};
 use super::record::{Codes, Score, Spectrum, reproduce, scores, shown_and_missing};
 use super::text::{Html, count, escape, number, percent};
 use crate::data::ImageShape;
+use crate::evaluate::{Certificate, Pythagoras};
+use crate::train::Epoch;
 
 /// Angles below this, in radians, count as none: the learned space is that of PCA.
 const NO_ANGLE: f64 = 1e-3;
@@ -57,7 +59,7 @@ pub struct RunReport {
     /// The names of the columns; empty where they have none.
     pub column_names: Vec<String>,
     /// How training went; `None` for a closed form.
-    pub history: Option<Vec<HistoryPoint>>,
+    pub history: Option<Vec<Epoch>>,
     /// The comparison of a learned linear model with the optimum.
     pub certificate: Option<Certificate>,
     /// The check that projection and residual are at right angles.
@@ -75,47 +77,6 @@ pub struct Examples {
     pub errors: Vec<f64>,
     /// A name for each row; may be empty.
     pub names: Vec<String>,
-}
-
-/// One epoch or interval of training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct HistoryPoint {
-    /// Epochs so far.
-    pub epoch: f64,
-    /// The training loss.
-    pub loss: f64,
-    /// The loss on rows that are not trained on.
-    pub validation: Option<f64>,
-    /// The learning rate.
-    pub learning_rate: f64,
-    /// Seconds since the start.
-    pub seconds: f64,
-}
-
-/// How close a learned linear model came to the optimum.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Certificate {
-    /// The angles between the learned space and that of PCA, in radians.
-    pub principal_angles: Vec<f64>,
-    /// `(loss − optimum) / optimum`.
-    pub relative_excess_loss: f64,
-    /// The loss reached.
-    pub loss: f64,
-    /// The least loss that any linear model of this width can have.
-    pub optimum: f64,
-}
-
-/// `total = projected + residual`, as it came out in floating point.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Pythagoras {
-    /// The squared length of the projection.
-    pub projected: f64,
-    /// The squared length of what is left.
-    pub residual: f64,
-    /// The squared length of the centred data.
-    pub total: f64,
-    /// `|total − projected − residual| / total`.
-    pub relative_error: f64,
 }
 
 /// The page of a run.
@@ -268,7 +229,7 @@ fn codes(codes: &Codes) -> Section {
     Section {
         heading: "Codes".into(),
         text: vec![
-            "Every row by two numbers of its code. The model saw no classes: where colours keep \
+            "Rows by two numbers of their codes. The model saw no classes: where colours keep \
              together, it found them."
                 .into(),
         ],
@@ -348,11 +309,11 @@ fn loadings(component: &[f32], names: &[String]) -> Html {
     Html(html + "</div>")
 }
 
-fn learning(history: &[HistoryPoint]) -> Section {
-    let training = history.iter().map(|point| [point.epoch, point.loss]).collect();
+fn learning(history: &[Epoch]) -> Section {
+    let training = history.iter().map(|epoch| [epoch.epoch as f64, epoch.loss]).collect();
     let mut series = vec![Series::new("training", Style::Line, 0, training)];
     let validation: Vec<[f64; 2]> =
-        history.iter().filter_map(|point| Some([point.epoch, point.validation?])).collect();
+        history.iter().filter_map(|e| Some([e.epoch as f64, e.validation?])).collect();
     let best = validation.iter().filter(|p| p[1].is_finite()).min_by(|a, b| a[1].total_cmp(&b[1]));
     let mut text = Vec::new();
     let mut guides = Vec::new();
@@ -367,7 +328,7 @@ fn learning(history: &[HistoryPoint]) -> Section {
     if let (Some(first), Some(last)) = (history.first(), history.last()) {
         text.push(format!(
             "{} s in all; learning rate from {} to {}.",
-            number(last.seconds),
+            number(history.iter().map(|epoch| epoch.seconds).sum()),
             number(first.learning_rate),
             number(last.learning_rate)
         ));

@@ -7,6 +7,8 @@ use serde::de::DeserializeOwned;
 use super::page::tests::assert_balanced;
 use super::*;
 use crate::data::ImageShape;
+use crate::evaluate::{Certificate, Pythagoras};
+use crate::train::Epoch;
 
 const SHAPE: ImageShape = ImageShape { height: 4, width: 3, channels: 1 };
 
@@ -30,6 +32,7 @@ fn spectrum() -> Spectrum {
 fn codes() -> Codes {
     Codes {
         points: (0..60).map(|p| [f64::from(p).sin(), f64::from(p * p).cos()]).collect(),
+        rows: 60,
         classes: (0..60).map(|place| place % 3).collect(),
         class_names: ["<zero>", "one", "two"].map(String::from).into(),
         axis_names: ["first".into(), "second".into()],
@@ -42,7 +45,7 @@ fn score(name: &str, value: f64) -> Score {
 }
 
 fn run() -> RunReport {
-    let epochs = (1..=5).map(f64::from);
+    let epochs = 1..=5_u32;
     RunReport {
         title: "<digits>".into(),
         data: "a & b.npy".into(),
@@ -68,12 +71,14 @@ fn run() -> RunReport {
         column_names: vec!["<height>".into(); 12],
         history: Some(
             epochs
-                .map(|epoch| HistoryPoint {
-                    epoch,
-                    loss: 1.0 / epoch,
-                    validation: Some(1.5 / epoch),
+                .map(|epoch| Epoch {
+                    epoch: epoch as usize,
+                    loss: 1.0 / f64::from(epoch),
+                    validation: Some(1.5 / f64::from(epoch)),
                     learning_rate: 0.01,
-                    seconds: epoch,
+                    batch_size: 256,
+                    seconds: 0.5,
+                    rows_per_second: 1e4,
                 })
                 .collect(),
         ),
@@ -82,6 +87,8 @@ fn run() -> RunReport {
             relative_excess_loss: 1e-9,
             loss: 1.0,
             optimum: 1.0,
+            rows: 60,
+            largest_angle: 5e-4,
         }),
         pythagoras: Some(Pythagoras {
             projected: 9.0,
@@ -274,6 +281,8 @@ fn empty_lists_and_numbers_that_are_none_never_break_a_page() {
             relative_excess_loss: nothing,
             loss: nothing,
             optimum: 0.0,
+            rows: 60,
+            largest_angle: nothing,
         }),
         pythagoras: Some(Pythagoras {
             projected: nothing,

@@ -33,6 +33,9 @@ pub struct Epoch {
     pub epoch: usize,
     /// Mean of the objective over the rows, each under the parameters of its step.
     pub loss: f64,
+    /// The same over rows that are not trained on, after the epoch; `None` where there are none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub validation: Option<f64>,
     /// Of the last step.
     pub learning_rate: f64,
     /// Rows of a step.
@@ -94,7 +97,15 @@ pub fn fit(
         let seconds = start.elapsed().as_secs_f64();
         let rows_per_second = rows.rows() as f64 / seconds;
         let (epoch, learning_rate) = (epoch + 1, rate);
-        history.push(Epoch { epoch, loss, learning_rate, batch_size, seconds, rows_per_second });
+        history.push(Epoch {
+            epoch,
+            loss,
+            validation: None,
+            learning_rate,
+            batch_size,
+            seconds,
+            rows_per_second,
+        });
         if history.last().is_some_and(|last| observer(last).is_break()) {
             break;
         }

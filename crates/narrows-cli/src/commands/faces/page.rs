@@ -167,6 +167,7 @@ impl Shown<'_> {
     fn gallery(&self) -> Option<Codes> {
         let people = self.faces.people.as_ref()?;
         Some(Codes {
+            rows: self.pictures.plane.len(),
             points: self.pictures.plane.clone(),
             classes: people.classes.clone(),
             class_names: people.names.clone(),

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use super::PcaOptions;
 use super::select::{self, Components, Selection};
 use crate::compute::{
-    Moments, ProductPrecision, Real, centred, column_means, multiply, multiply_add, not_finite,
-    orthonormal_rows, symmetric_eigen, thin_svd,
+    Moments, ProductPrecision, Real, add_cross_products, centred, column_means, multiply,
+    not_finite, orthonormal_rows, symmetric_eigen, thin_svd,
 };
 use crate::data::{Precision, ReadRows, Source};
 use crate::error::{Error, Result};
@@ -222,10 +222,12 @@ fn gram<T: Real>(x: ArrayView2<'_, T>, options: &PcaOptions) -> Result<Solution>
     let (rows, dim) = x.dim();
     let mean = finite_means(x)?;
     let mut products = Array2::<f64>::zeros((rows, rows));
-    for_column_blocks(x, &mean, |_, block| add_row_products(block, &mut products));
+    for_column_blocks(x, &mean, |_, block| {
+        add_cross_products([(block.t(), products.view_mut())], &mut Vec::new());
+    });
     let scale = rows as f64 - 1.0;
     let total_variance = products.diag().sum() / scale;
-    let eigen = symmetric_eigen(products.view())?;
+    let eigen = symmetric_eigen(products.t())?;
     drop(products);
     let mut variances = eigen.values.slice(s![..rows.min(dim)]).mapv(|v| v.max(0.0) / scale);
     let rank = zero_below(&mut variances, rows.max(dim) as f64 * f64::EPSILON)?;
@@ -269,19 +271,6 @@ fn for_column_blocks<T: Real>(
         let mean = mean.slice(s![columns.clone()]).to_owned();
         with(columns.clone(), centred(x.slice(s![.., columns]), &mean));
     }
-}
-
-/// `out += block · blockᵀ`, lower triangle of panels only.
-fn add_row_products(block: Array2<f64>, out: &mut Array2<f64>) {
-    const PANEL: usize = 128;
-    out.axis_chunks_iter_mut(Axis(0), PANEL).into_par_iter().enumerate().for_each(
-        |(index, mut band)| {
-            let rows = index * PANEL..index * PANEL + band.nrows();
-            let left = block.slice(s![rows.clone(), ..]);
-            let right = block.slice(s![..rows.end, ..]);
-            multiply_add(1.0, 1.0, left, right.t(), band.slice_mut(s![.., ..rows.end]));
-        },
-    );
 }
 
 /// Singular vectors of the centred rows.
