@@ -24,6 +24,18 @@ impl Random {
         Self { generator: ChaCha8Rng::from_seed(*key.finalize().as_bytes()) }
     }
 
+    /// The stream of `seed` that belongs to `name` and the given numbers, such as an epoch and a row.
+    pub fn numbered(seed: u64, name: &str, numbers: &[u64]) -> Self {
+        let mut key = blake3::Hasher::new();
+        key.update(&seed.to_le_bytes());
+        key.update(name.as_bytes());
+        key.update(&[0]);
+        numbers.iter().for_each(|number| {
+            key.update(&number.to_le_bytes());
+        });
+        Self { generator: ChaCha8Rng::from_seed(*key.finalize().as_bytes()) }
+    }
+
     /// A uniform number in `[0, 1)` with 53 random bits.
     pub fn uniform(&mut self) -> f64 {
         (self.generator.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)

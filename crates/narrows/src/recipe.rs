@@ -2,8 +2,6 @@
 //!
 //! The tables are those of the rooms that read them: `[data]`, `[prepare]`, `[model]`, `[train]`.
 
-use std::ops::ControlFlow;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -15,9 +13,9 @@ use crate::evaluate::Certificate;
 use crate::model::Model;
 use crate::model::linear::{Linear, LinearOptions};
 use crate::model::pca::{Components, MissingOptions, Pca, PcaOptions, Solver};
-use crate::objective::SquaredError;
 use crate::store::Run;
-use crate::train::{self, Epoch, TrainOptions};
+use crate::train::Epoch;
+use crate::train::{self, Observer, Task, TrainOptions};
 
 /// Everything that a fit can be told.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -151,11 +149,7 @@ impl Recipe {
     ///
     /// # Errors
     /// If the data, the preparation or the model cannot be had as asked.
-    pub fn fit(
-        &self,
-        dataset: &Dataset,
-        observer: &mut dyn FnMut(&Epoch) -> ControlFlow<()>,
-    ) -> Result<Fitted> {
+    pub fn fit(&self, dataset: &Dataset, observer: &mut dyn Observer) -> Result<Fitted> {
         let preparation = Preparation::fit(dataset, &self.prepare)?;
         let rows = Prepared { source: &*dataset.rows, preparation: &preparation };
         match self.model.kind {
@@ -180,7 +174,7 @@ impl Recipe {
     fn fit_linear(
         &self,
         rows: &Prepared<'_>,
-        observer: &mut dyn FnMut(&Epoch) -> ControlFlow<()>,
+        observer: &mut dyn Observer,
     ) -> Result<(Linear, Vec<Epoch>)> {
         if self.prepare.missing == Missing::Em {
             return Err(Error::mistake(
@@ -193,7 +187,9 @@ impl Recipe {
         let ModelTable { latent_dim, tied, .. } = self.model;
         let mut linear = Linear::new(rows, &LinearOptions { latent_dim, tied }, self.seed)?;
         let options = TrainOptions { seed: self.seed, ..self.train.clone() };
-        let history = train::fit(&mut linear, &SquaredError, rows, &options, observer)?;
+        let held = train::read(rows)?;
+        let task = Task::reconstruct(&held);
+        let history = train::fit(&mut linear, &task, &options, None, observer)?;
         Ok((linear, history))
     }
 
@@ -291,7 +287,10 @@ mod tests {
         let recipe = json!({"data": {"path": "demo:digits"}, "model": {"components": 10}});
         let recipe = Recipe::from_value(recipe).expect("legal");
         let run = recipe.open().expect("opens");
-        let run = recipe.fit(&run, &mut |_| ControlFlow::Continue(())).expect("fits").run;
+        let run = recipe
+            .fit(&run, &mut |_: &Epoch| std::ops::ControlFlow::Continue(()))
+            .expect("fits")
+            .run;
         let folder = tempfile::tempdir().expect("a folder");
         run.write_into(folder.path()).expect("writes");
         let again = Run::open(folder.path()).expect("opens");

@@ -9,8 +9,7 @@ use narrows::evaluate::Certificate;
 use narrows::model::linear::LinearOptions;
 use narrows::model::pca::{Components, PcaOptions};
 use narrows::model::{Linear, Pca};
-use narrows::objective::SquaredError;
-use narrows::train::{TrainOptions, fit};
+use narrows::train::{self, Epoch, Task, TrainOptions, fit};
 
 #[test]
 #[ignore = "takes a minute or two: cargo test --release -p narrows --test linear -- --ignored"]
@@ -25,13 +24,14 @@ fn the_defaults_reach_the_optimum_on_mnist() {
     let source = Prepared { source: &*set.rows, preparation: &preparation };
     let components = Components::Count(30);
     let pca = Pca::fit_source(&source, &PcaOptions { components, ..Default::default() }).unwrap();
+    let rows = train::read(&source).unwrap();
     for tied in [false, true] {
         let options = LinearOptions { latent_dim: 30, tied };
         let mut model = Linear::new(&source, &options, 0).unwrap();
+        let options = TrainOptions::linear();
+        let task = Task::reconstruct(&rows);
         let history =
-            fit(&mut model, &SquaredError, &source, &TrainOptions::default(), &mut |_| {
-                ControlFlow::Continue(())
-            });
+            fit(&mut model, &task, &options, None, &mut |_: &Epoch| ControlFlow::Continue(()));
         let seconds: f64 = history.unwrap().iter().map(|epoch| epoch.seconds).sum();
         let certificate = Certificate::new(&model, &pca, &source).unwrap();
         println!("tied {tied}: {seconds:.1} s, {certificate:?}");

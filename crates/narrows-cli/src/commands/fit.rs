@@ -85,7 +85,7 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
     ));
     let begin = Instant::now();
     let progress = progress(&recipe, &args.output);
-    let fitted = recipe.fit(&dataset, &mut |epoch| {
+    let fitted = recipe.fit(&dataset, &mut |epoch: &narrows::train::Epoch| {
         progress.set_position(epoch.epoch as u64);
         progress.set_message(format!("loss {}", figure(epoch.loss)));
         ControlFlow::Continue(())

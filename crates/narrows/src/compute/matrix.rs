@@ -1,7 +1,8 @@
-//! A row-major matrix of `f32`.
+//! A row-major matrix, of `f32` unless said otherwise.
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
+use super::Real;
 use crate::error::{Error, Result};
 
 /// `rows × cols` numbers in one block of memory, row after row.
@@ -14,23 +15,23 @@ use crate::error::{Error, Result};
 /// # Ok::<(), narrows::Error>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Matrix {
+pub struct Matrix<T = f32> {
     rows: usize,
     cols: usize,
-    data: Vec<f32>,
+    data: Vec<T>,
 }
 
-impl Matrix {
+impl<T: Real> Matrix<T> {
     /// A matrix of zeros.
     pub fn zeros(rows: usize, cols: usize) -> Self {
-        Self { rows, cols, data: vec![0.0; rows * cols] }
+        Self { rows, cols, data: vec![T::ZERO; rows * cols] }
     }
 
     /// A matrix over `data`, which holds the rows one after the other.
     ///
     /// # Errors
     /// If `data` does not hold exactly `rows × cols` numbers.
-    pub fn from_rows(rows: usize, cols: usize, data: Vec<f32>) -> Result<Self> {
+    pub fn from_rows(rows: usize, cols: usize, data: Vec<T>) -> Result<Self> {
         if data.len() != rows * cols {
             return Err(Error::mistake(
                 "make a matrix",
@@ -53,52 +54,46 @@ impl Matrix {
     }
 
     /// One row.
-    pub fn row(&self, index: usize) -> &[f32] {
+    pub fn row(&self, index: usize) -> &[T] {
         &self.data[index * self.cols..(index + 1) * self.cols]
     }
 
     /// All numbers, row after row.
-    pub fn as_slice(&self) -> &[f32] {
+    pub fn as_slice(&self) -> &[T] {
         &self.data
     }
 
     /// All numbers, row after row, to be changed.
-    pub fn as_mut_slice(&mut self) -> &mut [f32] {
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
         &mut self.data
     }
 
     /// The same memory as an `ndarray` view.
-    pub fn view(&self) -> ArrayView2<'_, f32> {
+    pub fn view(&self) -> ArrayView2<'_, T> {
         ArrayView2::from_shape((self.rows, self.cols), &self.data).expect("the shape is kept true")
     }
 
     /// The same memory as an `ndarray` view that can be written.
-    pub fn view_mut(&mut self) -> ArrayViewMut2<'_, f32> {
+    pub fn view_mut(&mut self) -> ArrayViewMut2<'_, T> {
         ArrayViewMut2::from_shape((self.rows, self.cols), &mut self.data)
             .expect("the shape is kept true")
     }
 
     /// The same memory as an owned `ndarray` array.
-    pub fn into_array(self) -> Array2<f32> {
+    pub fn into_array(self) -> Array2<T> {
         Array2::from_shape_vec((self.rows, self.cols), self.data).expect("the shape is kept true")
     }
 
     /// Changes the shape, keeping the memory; the numbers are to be overwritten.
     pub fn reshape(&mut self, rows: usize, cols: usize) {
-        self.data.resize(rows * cols, 0.0);
+        self.data.resize(rows * cols, T::ZERO);
         (self.rows, self.cols) = (rows, cols);
-    }
-
-    /// Changes the number of rows, keeping the memory: rows beyond the old ones are zero.
-    pub fn set_rows(&mut self, rows: usize) {
-        self.data.resize(rows * self.cols, 0.0);
-        self.rows = rows;
     }
 }
 
-impl From<Array2<f32>> for Matrix {
+impl<T: Real> From<Array2<T>> for Matrix<T> {
     /// Takes over the memory of a row-major array; copies any other layout.
-    fn from(array: Array2<f32>) -> Self {
+    fn from(array: Array2<T>) -> Self {
         let (rows, cols) = array.dim();
         let data = if array.is_standard_layout() && array.len() == rows * cols {
             let (data, offset) = array.into_raw_vec_and_offset();
@@ -136,6 +131,6 @@ mod tests {
 
     #[test]
     fn a_wrong_count_is_refused() {
-        assert!(Matrix::from_rows(2, 2, vec![0.0; 3]).is_err());
+        assert!(Matrix::from_rows(2, 2, vec![0.0_f32; 3]).is_err());
     }
 }

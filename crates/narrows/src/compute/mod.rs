@@ -4,25 +4,37 @@
 //! device can be added without touching a model. Work is always cut into pieces of a fixed size
 //! that are summed in a fixed order: the number of threads never changes a bit of a result.
 
+mod activation;
 mod centre;
 mod cross_product;
 mod decompose;
+mod elementary;
+mod elementwise;
 mod matrix;
 mod moments;
+mod normalise;
 mod product;
 mod real;
 mod rows;
+mod thin_out;
 
+pub use activation::{Activation, activate};
 pub use cross_product::add_cross_products;
 pub use decompose::{
     Eigen, ThinSvd, orthonormal_rows, principal_angles, symmetric_eigen, symmetric_eigenvalues,
     thin_svd,
 };
+pub use elementwise::{column_sums, in_pieces, multiply_into, wide};
 pub use matrix::Matrix;
 
 pub(crate) use centre::not_finite;
 pub use centre::{centred, column_means};
 pub use moments::{Moments, ProductPrecision};
+pub use normalise::{
+    Normalised, back_through_columns, back_through_rows, column_products, inverse_root,
+    normalise_columns, normalise_rows, shift_and_scale, stretch,
+};
 pub use product::{multiply, multiply_add, multiply_then};
 pub use real::Real;
 pub use rows::{gather, subtract, sum_rows};
+pub use thin_out::{drop_out, keep_largest};

@@ -4,6 +4,8 @@ use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
+use super::elementary;
+
 /// `f32` or `f64`.
 ///
 /// Parameters and activations are `f32`; sums and closed forms are `f64`. PCA accepts both.
@@ -35,6 +37,19 @@ pub trait Real:
     fn from_f64(value: f64) -> Self;
     /// The same number with more digits.
     fn to_f64(self) -> f64;
+    /// √x.
+    fn sqrt(self) -> Self;
+    /// |x|.
+    fn abs(self) -> Self;
+    /// The larger of both.
+    fn max(self, other: Self) -> Self;
+    /// eˣ. In f32 without a branch or a call, so that loops of it run at the width of the machine:
+    /// within 2 units in the last place, 0 below −87 and at most 2¹²⁷ above 88.
+    fn exp(self) -> Self;
+    /// ln(1 + x) for x from 0 to 1, the only range that is asked for here.
+    fn ln_1p_of_share(self) -> Self;
+    /// The error function, 2/√π · ∫₀ˣ e^(−t²) dt; in f32 within 4e-7.
+    fn erf(self) -> Self;
 }
 
 impl Real for f32 {
@@ -47,6 +62,30 @@ impl Real for f32 {
     fn to_f64(self) -> f64 {
         f64::from(self)
     }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        f32::sqrt(self)
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        f32::abs(self)
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        if self > other { self } else { other }
+    }
+    #[inline(always)]
+    fn exp(self) -> Self {
+        elementary::exp(self)
+    }
+    #[inline(always)]
+    fn ln_1p_of_share(self) -> Self {
+        elementary::ln_1p_of_share(self)
+    }
+    #[inline(always)]
+    fn erf(self) -> Self {
+        elementary::erf(self)
+    }
 }
 
 impl Real for f64 {
@@ -58,6 +97,24 @@ impl Real for f64 {
     }
     fn to_f64(self) -> f64 {
         self
+    }
+    fn sqrt(self) -> Self {
+        f64::sqrt(self)
+    }
+    fn abs(self) -> Self {
+        f64::abs(self)
+    }
+    fn max(self, other: Self) -> Self {
+        f64::max(self, other)
+    }
+    fn exp(self) -> Self {
+        f64::exp(self)
+    }
+    fn ln_1p_of_share(self) -> Self {
+        f64::ln_1p(self)
+    }
+    fn erf(self) -> Self {
+        libm::erf(self)
     }
 }
 

@@ -24,8 +24,10 @@
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2};
 use serde::{Deserialize, Serialize};
 
-use super::{Autoencoder, Pass, Trainable};
-use crate::compute::{Matrix, column_means, multiply, multiply_add, multiply_then, subtract};
+use super::{Autoencoder, Pass, Rule, Trainable};
+use crate::compute::{
+    Activation, Matrix, column_means, multiply, multiply_add, multiply_then, subtract,
+};
 use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::random::Random;
@@ -214,7 +216,7 @@ impl Autoencoder for Linear {
         self.decoder.cols()
     }
     fn encode(&self, x: &Matrix) -> Result<Matrix> {
-        self.check_columns("encode", self.input_dim(), x.cols())?;
+        self.check_columns("encode", self.decoder.rows(), x.cols())?;
         let mut centred = Matrix::zeros(x.rows(), x.cols());
         subtract(x, &self.mean, &mut centred);
         let mut z = Matrix::zeros(x.rows(), self.latent_dim());
@@ -230,33 +232,59 @@ impl Autoencoder for Linear {
 }
 
 impl Trainable for Linear {
-    fn forward(&self, x: &Matrix, pass: &mut Pass) {
+    fn dims(&self) -> (usize, usize) {
+        (self.decoder.rows(), self.decoder.rows())
+    }
+
+    fn forward(&mut self, x: &Matrix, pass: &mut Pass) {
         pass.hidden.resize_with(3, Matrix::default);
         let [centred, z, _] = &mut pass.hidden[..] else { unreachable!("just resized") };
         centred.reshape(x.rows(), x.cols());
         subtract(x, &self.mean, centred);
-        z.reshape(x.rows(), self.latent_dim());
+        z.reshape(x.rows(), self.decoder.cols());
         multiply(centred.view(), self.encoder().reversed_axes(), z.view_mut());
         pass.output.reshape(x.rows(), x.cols());
         self.decode_into(z.view(), pass.output.view_mut());
     }
 
-    fn backward(&self, share: f32, pass: &mut Pass, gradients: &mut [Vec<f32>]) {
-        let (d, m) = (self.input_dim(), self.latent_dim());
-        let Pass { hidden, gradient, .. } = pass;
+    fn judge(&self, x: &Matrix) -> Matrix {
+        self.reconstruct(x).expect("rows have the columns of the model")
+    }
+
+    fn backward(
+        &self,
+        _: &Matrix,
+        keep: f32,
+        share: f32,
+        pass: &mut Pass,
+        gradients: &mut [Vec<f32>],
+    ) {
+        let (d, m) = (self.decoder.rows(), self.decoder.cols());
+        let Pass { hidden, gradient, code_gradient, .. } = pass;
         let [centred, z, by_z] = &mut hidden[..] else { panic!("backward before forward") };
         by_z.reshape(z.rows(), m);
-        multiply(gradient.view(), self.decoder.view(), by_z.view_mut());
-        let mut add = |index: usize, (rows, cols), a: &Matrix, b: &Matrix| {
+        let add_penalty = match code_gradient.rows() {
+            0 => 0.0,
+            _ => {
+                by_z.as_mut_slice().copy_from_slice(code_gradient.as_slice());
+                1.0
+            }
+        };
+        multiply_add(add_penalty, 1.0, gradient.view(), self.decoder.view(), by_z.view_mut());
+        let mut add = |index: usize, keep, (rows, cols), a: &Matrix, b: &Matrix| {
             let out = ArrayViewMut2::from_shape((rows, cols), &mut gradients[index]);
             let out = out.expect("gradients have the sizes of the parameters");
-            multiply_add(1.0, share, a.view().reversed_axes(), b.view(), out);
+            multiply_add(keep, share, a.view().reversed_axes(), b.view(), out);
         };
-        add(0, (d, m), gradient, z);
+        add(0, keep, (d, m), gradient, z);
         match self.is_tied() {
-            true => add(0, (d, m), centred, by_z),
-            false => add(1, (m, d), by_z, centred),
+            true => add(0, 1.0, (d, m), centred, by_z),
+            false => add(1, keep, (m, d), by_z, centred),
         }
+    }
+
+    fn code<'a>(&self, pass: &'a Pass) -> (Activation, &'a Matrix) {
+        (Activation::Identity, &pass.hidden[1])
     }
 
     fn parameters(&self) -> Vec<&[f32]> {
@@ -266,5 +294,9 @@ impl Trainable for Linear {
     fn parameters_mut(&mut self) -> Vec<&mut [f32]> {
         let weights = std::iter::once(&mut self.decoder).chain(&mut self.encoder);
         weights.map(Matrix::as_mut_slice).collect()
+    }
+
+    fn rules(&self) -> Vec<Rule> {
+        vec![Rule::Decayed; if self.is_tied() { 1 } else { 2 }]
     }
 }

@@ -1,14 +1,16 @@
 //! What is learned: anything that squeezes a row into a code and unsqueezes it again.
 
 pub mod linear;
+pub mod network;
 pub mod pca;
 
 pub use linear::Linear;
+pub use network::Network;
 pub use pca::Pca;
 
 use ndarray::{Array2, ArrayView2};
 
-use crate::compute::Matrix;
+use crate::compute::{Activation, Matrix, Normalised, Real};
 use crate::error::Result;
 
 /// Squeezes a row and unsqueezes it again.
@@ -42,37 +44,98 @@ pub trait Autoencoder {
 
 /// The matrices of one pass through a model, kept between passes so that none is allocated twice.
 #[derive(Debug, Default)]
-pub struct Pass {
+pub struct Pass<T = f32> {
     /// What the model keeps between forward and backward, in an order of its own.
-    pub hidden: Vec<Matrix>,
-    /// The reconstruction `(n, d)`, written by [`Trainable::forward`].
-    pub output: Matrix,
-    /// The derivative `(n, d)` of the objective by the output, read by [`Trainable::backward`].
-    pub gradient: Matrix,
+    pub hidden: Vec<Matrix<T>>,
+    /// What normalised layers keep, by layer.
+    pub normalised: Vec<Normalised<T>>,
+    /// The output `(n, d)`, written by [`Trainable::forward`].
+    pub output: Matrix<T>,
+    /// The derivative `(n, d)` of the loss by the output, read by [`Trainable::backward`], which may
+    /// overwrite it.
+    pub gradient: Matrix<T>,
+    /// The derivative `(n, m)` of a penalty on the code; without rows if there is none.
+    pub code_gradient: Matrix<T>,
+    /// Names the random numbers of this pass, such as those of dropout.
+    pub draw: Draw,
 }
 
-/// An autoencoder that is learned by following gradients.
+/// Names the random numbers of one step of training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Draw {
+    /// The seed of the training.
+    pub seed: u64,
+    /// Steps before this one.
+    pub step: u64,
+}
+
+/// What a step may do to a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// It stays as it is.
+    Fixed,
+    /// It follows its gradient.
+    Free,
+    /// It follows its gradient, and weight decay draws it to zero.
+    Decayed,
+}
+
+/// A model that is learned by following gradients.
 ///
 /// Parameters and their gradients have one fixed order and layout.
-pub trait Trainable: Autoencoder {
-    /// Reconstructs rows `(n, d)`, and keeps in `pass` what [`Trainable::backward`] needs.
+pub trait Trainable<T: Real = f32> {
+    /// Columns of a row, and of the output.
+    fn dims(&self) -> (usize, usize);
+
+    /// The output for rows `(n, d)`; keeps in `pass` what [`Trainable::backward`] needs.
     ///
     /// # Panics
     /// If the rows have another number of columns than the model: the caller's mistake.
-    fn forward(&self, x: &Matrix, pass: &mut Pass);
+    fn forward(&mut self, x: &Matrix<T>, pass: &mut Pass<T>);
 
-    /// Adds `share` times the derivative of the objective by each parameter to `gradients`, from
-    /// the derivative by the output in `pass`, after a forward pass of the same rows.
-    fn backward(&self, share: f32, pass: &mut Pass, gradients: &mut [Vec<f32>]);
+    /// The output for rows `(n, d)` as the loss takes it and as the model is used: no dropout.
+    ///
+    /// # Panics
+    /// If the rows have another number of columns than the model: the caller's mistake.
+    fn judge(&self, x: &Matrix<T>) -> Matrix<T>;
+
+    /// The derivative of the loss by each parameter, from the derivatives in `pass`, after a forward
+    /// pass of the same rows: `gradients ← keep · gradients + share · derivative`.
+    fn backward(
+        &self,
+        x: &Matrix<T>,
+        keep: T,
+        share: T,
+        pass: &mut Pass<T>,
+        gradients: &mut [Vec<T>],
+    );
+
+    /// The code `(n, m)` that the last forward pass went through, and what made it.
+    fn code<'a>(&self, pass: &'a Pass<T>) -> (Activation, &'a Matrix<T>);
+
+    /// Whether a row passes through the model as if it were alone, so that a batch may be cut.
+    fn rows_are_independent(&self) -> bool {
+        true
+    }
 
     /// The parameters.
-    fn parameters(&self) -> Vec<&[f32]>;
+    fn parameters(&self) -> Vec<&[T]>;
 
     /// The parameters, to be changed.
-    fn parameters_mut(&mut self) -> Vec<&mut [f32]>;
+    fn parameters_mut(&mut self) -> Vec<&mut [T]>;
 
-    /// Restores what a step may have broken, such as unit norms. Nothing, unless a model says so.
-    fn project(&mut self) {}
+    /// What a step may do to each parameter.
+    fn rules(&self) -> Vec<Rule>;
+
+    /// Numbers that passes forward change and no gradient does, such as running means.
+    fn buffers(&self) -> Vec<&[T]> {
+        Vec::new()
+    }
+
+    /// The same, to be changed.
+    fn buffers_mut(&mut self) -> Vec<&mut [T]> {
+        Vec::new()
+    }
 }
 
 /// Any model that can be kept and used again.

@@ -74,6 +74,7 @@ fn run() -> RunReport {
                 .map(|epoch| Epoch {
                     epoch: epoch as usize,
                     loss: 1.0 / f64::from(epoch),
+                    penalty: None,
                     validation: Some(1.5 / f64::from(epoch)),
                     learning_rate: 0.01,
                     batch_size: 256,

@@ -4,12 +4,17 @@ use std::ops::ControlFlow;
 
 use ndarray::Array2;
 
-use super::{Epoch, Method, Optimizer, Schedule, TrainOptions, fit};
+use super::*;
+use crate::compute::Activation;
 use crate::compute::Matrix;
 use crate::evaluate::Certificate;
+use crate::model::Network;
+use crate::model::Rule;
 use crate::model::linear::LinearOptions;
+use crate::model::network::{NetworkOptions, Normalisation};
 use crate::model::pca::{Components, Pca, PcaOptions};
 use crate::model::{Linear, Pass, Trainable};
+use crate::objective::{Corruption, Sparsity};
 use crate::objective::{Objective, SquaredError};
 use crate::random::Random;
 
@@ -30,7 +35,7 @@ fn go_on(_: &Epoch) -> ControlFlow<()> {
 }
 
 fn short() -> TrainOptions {
-    TrainOptions { epochs: 4, batch_size: 100, ..Default::default() }
+    TrainOptions { epochs: 4, batch_size: 100, ..TrainOptions::linear() }
 }
 
 /// The loss in f64, from the formula alone: the slow twin of the forward pass.
@@ -48,14 +53,14 @@ fn slow_loss(rows: &Matrix, mean: &[f32], decoder: &Array2<f64>, encoder: &Array
 fn gradients_are_quotients_of_differences() {
     let rows = rows(40, 9);
     for tied in [false, true] {
-        let model = linear(&rows, 4, tied);
+        let mut model = linear(&rows, 4, tied);
         let mut gradients: Vec<Vec<f32>> =
             model.parameters().iter().map(|values| vec![0.0; values.len()]).collect();
         let mut pass = Pass::default();
         model.forward(&rows, &mut pass);
         pass.gradient.reshape(40, 9);
-        let value = SquaredError.evaluate(&rows, &pass.output, &mut pass.gradient);
-        model.backward(1.0, &mut pass, &mut gradients);
+        let value = SquaredError.evaluate(&rows, &pass.output, None, &mut pass.gradient);
+        model.backward(&rows, 0.0, 1.0, &mut pass, &mut gradients);
 
         let decoder = model.decoder().mapv(f64::from);
         let encoder = model.encoder().mapv(f64::from);
@@ -91,11 +96,11 @@ fn gradients_are_quotients_of_differences() {
 /// Two steps by hand: β = 0.5, η = 0.1, g = 1 then 3. v = 1, 3.5; θ = 1 − 0.1 − 0.35.
 #[test]
 fn momentum_adds_up_as_by_hand() {
-    let mut optimizer = Optimizer::new(Method::Sgd, 0.5, 0.0, [1]);
+    let mut optimizer = Optimizer::new(Method::Sgd, [0.5, 0.0, 0.0], [1]);
     let mut parameter = [1.0_f32];
-    optimizer.step(0.1, vec![&mut parameter], &[vec![1.0]]);
+    optimizer.step(0.1, 1.0, vec![&mut parameter], &[Rule::Free], &[vec![1.0]]);
     assert!((parameter[0] - 0.9).abs() < 1e-7);
-    optimizer.step(0.1, vec![&mut parameter], &[vec![3.0]]);
+    optimizer.step(0.1, 1.0, vec![&mut parameter], &[Rule::Free], &[vec![3.0]]);
     assert!((parameter[0] - 0.55).abs() < 1e-7);
 }
 
@@ -106,25 +111,12 @@ fn momentum_adds_up_as_by_hand() {
 /// unbiased 4.75/0.578125; step 0.1 · 2.285714/2.866396 = 0.0797417.
 #[test]
 fn adam_steps_as_by_hand() {
-    let mut optimizer = Optimizer::new(Method::Adam, 0.5, 0.75, [1]);
+    let mut optimizer = Optimizer::new(Method::Adam, [0.5, 0.75, 0.0], [1]);
     let mut parameter = [0.0_f32];
     for (gradient, expected) in [(2.0, -0.1), (-1.0, -0.1), (4.0, -0.179_741_7)] {
-        optimizer.step(0.1, vec![&mut parameter], &[vec![gradient]]);
+        optimizer.step(0.1, 1.0, vec![&mut parameter], &[Rule::Free], &[vec![gradient]]);
         assert!((parameter[0] - expected).abs() < 1e-6, "{} {expected}", parameter[0]);
     }
-}
-
-#[test]
-fn an_optimizer_is_saved_and_goes_on_as_if_never_stopped() {
-    let mut whole = Optimizer::new(Method::Adam, 0.9, 0.999, [3]);
-    let mut parameter = [0.5_f32, -1.0, 2.0];
-    whole.step(0.01, vec![&mut parameter], &[vec![1.0, -2.0, 0.3]]);
-    let kept = serde_json::to_string(&whole).unwrap();
-    let mut resumed: Optimizer = serde_json::from_str(&kept).unwrap();
-    let mut twin = parameter;
-    whole.step(0.01, vec![&mut parameter], &[vec![0.7, 0.1, -0.3]]);
-    resumed.step(0.01, vec![&mut twin], &[vec![0.7, 0.1, -0.3]]);
-    assert_eq!(parameter, twin);
 }
 
 #[test]
@@ -135,7 +127,8 @@ fn threads_do_not_change_a_bit() {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
                 let mut model = linear(&rows, 5, tied);
-                let history = fit(&mut model, &SquaredError, &rows, &short(), &mut go_on).unwrap();
+                let history =
+                    fit(&mut model, &Task::reconstruct(&rows), &short(), None, &mut go_on).unwrap();
                 (model, history.iter().map(|epoch| epoch.loss).collect::<Vec<_>>())
             })
         };
@@ -164,9 +157,9 @@ fn training_reaches_the_subspace_of_pca() {
             schedule: Schedule::Constant,
             batch_size: 2_000,
             epochs: 2_000,
-            ..Default::default()
+            ..TrainOptions::linear()
         };
-        fit(&mut model, &SquaredError, &rows, &options, &mut go_on).unwrap();
+        fit(&mut model, &Task::reconstruct(&rows), &options, None, &mut go_on).unwrap();
         let certificate = Certificate::new(&model, &pca, &rows).unwrap();
         assert!(certificate.relative_excess_loss.abs() < 1e-6, "tied {tied}: {certificate:?}");
         assert!(certificate.largest_angle < 1e-3, "tied {tied}: {certificate:?}");
@@ -185,10 +178,16 @@ fn batches_grow_until_a_step_sees_every_row() {
 fn the_observer_stops_the_training() {
     let rows = rows(200, 10);
     let mut model = linear(&rows, 2, false);
-    let history = fit(&mut model, &SquaredError, &rows, &short(), &mut |epoch| match epoch.epoch {
-        2 => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
+    let history = fit(
+        &mut model,
+        &Task::reconstruct(&rows),
+        &short(),
+        None,
+        &mut |epoch: &Epoch| match epoch.epoch {
+            2 => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        },
+    );
     assert_eq!(history.unwrap().len(), 2);
 }
 
@@ -197,7 +196,9 @@ fn mistakes_and_explosions_are_told() {
     let rows = rows(200, 10);
     let message = |options: TrainOptions, rows: &Matrix| {
         let mut model = linear(rows, 2, false);
-        fit(&mut model, &SquaredError, rows, &options, &mut go_on).unwrap_err().to_string()
+        fit(&mut model, &Task::reconstruct(rows), &options, None, &mut go_on)
+            .unwrap_err()
+            .to_string()
     };
     let told = message(TrainOptions { batch_size: 0, ..short() }, &rows);
     assert!(told.contains("`batch_size` to be at least 1 but got 0"), "{told}");
@@ -215,7 +216,130 @@ fn mistakes_and_explosions_are_told() {
     assert!(told.contains("row 3, column 6"), "{told}");
     let mut model = linear(&rows, 2, false);
     let narrow = self::rows(20, 9);
-    let error = fit(&mut model, &SquaredError, &narrow, &short(), &mut go_on).unwrap_err();
+    let error =
+        fit(&mut model, &Task::reconstruct(&narrow), &short(), None, &mut go_on).unwrap_err();
     assert!(error.to_string().contains("20 rows of 9 columns"), "{error}");
     assert!(serde_json::from_str::<TrainOptions>(r#"{"epoch": 3}"#).is_err());
+}
+
+/// Stops after so many steps, having kept a checkpoint.
+struct StopAfter(usize, Option<Checkpoint>);
+
+impl Observer for StopAfter {
+    fn step(&mut self, _: &Step) -> Wish {
+        self.0 -= 1;
+        if self.0 == 0 { Wish::Stop } else { Wish::GoOn }
+    }
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.1 = Some(checkpoint.clone());
+        Ok(())
+    }
+}
+
+/// Everything that has a state: batch normalisation, dropout, corruption, a running mean of the code,
+/// an average of the weights, early stopping; stopped in the middle of an epoch and gone on.
+#[test]
+fn what_is_resumed_is_as_if_it_had_never_stopped() {
+    let rows = rows(500, 12);
+    let shape = NetworkOptions {
+        layers: vec![16, 4],
+        code_activation: Activation::Sigmoid,
+        normalisation: Normalisation::Batch,
+        dropout: 0.1,
+        ..Default::default()
+    };
+    let task = Task {
+        corruption: Corruption::Masking { rate: 0.2 },
+        emphasis: Some([1.0, 0.5]),
+        sparsity: Sparsity::Kl { weight: 0.1, target: 0.2, memory: 0.9 },
+        ..Task::reconstruct(&rows)
+    };
+    for optimizer in [Method::Sgd, Method::Adam, Method::Adamw] {
+        let options = TrainOptions {
+            optimizer,
+            learning_rate: 1e-3,
+            weight_decay: 0.01,
+            gradient_clip: Some(5.0),
+            epochs: 6,
+            batch_size: 64,
+            validation: 0.2,
+            patience: Some(2),
+            average: 0.9,
+            ..TrainOptions::network()
+        };
+        let new = || Network::<f32>::new(12, &shape, false, 0).unwrap();
+        let losses = |history: Vec<Epoch>| -> Vec<(f64, Option<f64>, Option<f64>)> {
+            history.iter().map(|e| (e.loss, e.penalty, e.validation)).collect()
+        };
+        let mut whole = new();
+        let expected = losses(fit(&mut whole, &task, &options, None, &mut go_on).unwrap());
+        for steps in [3, 7, 20] {
+            let mut observer = StopAfter(steps, None);
+            let stopped = fit(&mut new(), &task, &options, None, &mut observer);
+            assert!(matches!(stopped, Err(Error::Interrupted { .. })));
+            let mut resumed = new();
+            let history = fit(&mut resumed, &task, &options, observer.1, &mut go_on).unwrap();
+            assert_eq!(losses(history), expected, "{optimizer:?}, {steps}");
+            assert_eq!(resumed.tensors(), whole.tensors(), "{optimizer:?}, {steps}");
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_model_is_refused() {
+    let rows = rows(200, 10);
+    let mut observer = StopAfter(2, None);
+    let task = Task::reconstruct(&rows);
+    fit(&mut linear(&rows, 2, false), &task, &short(), None, &mut observer).unwrap_err();
+    let other = fit(&mut linear(&rows, 3, false), &task, &short(), observer.1, &mut go_on);
+    assert!(other.unwrap_err().to_string().contains("a checkpoint of this model"));
+}
+
+#[test]
+fn training_stops_when_it_gets_no_better_and_keeps_the_best() {
+    let rows = rows(120, 10);
+    let options = TrainOptions {
+        validation: 0.5,
+        patience: Some(3),
+        epochs: 400,
+        learning_rate: 0.02,
+        schedule: Schedule::Constant,
+        batch_size: 10,
+        ..TrainOptions::network()
+    };
+    let shape = NetworkOptions { layers: vec![64, 9], ..Default::default() };
+    let mut network = Network::<f32>::new(10, &shape, false, 0).unwrap();
+    let history = fit(&mut network, &Task::reconstruct(&rows), &options, None, &mut go_on).unwrap();
+    assert!(history.len() < 400);
+    let losses: Vec<f64> = history.iter().map(|epoch| epoch.validation.unwrap()).collect();
+    let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    assert_eq!(losses.iter().position(|&loss| loss == best), Some(losses.len() - 4));
+    // The weights kept are those of the best epoch: the loss over the rows held out is its loss.
+    let (_, held_out) = split(120, &options).unwrap();
+    let found = Desk::default().judge(&network, &Task::reconstruct(&rows), &held_out);
+    assert_eq!(found, best);
+}
+
+#[test]
+fn threads_do_not_change_a_bit_of_a_network() {
+    let rows = rows(700, 40);
+    let shape = NetworkOptions {
+        layers: vec![300, 20],
+        normalisation: Normalisation::Batch,
+        dropout: 0.2,
+        ..Default::default()
+    };
+    let task = Task { corruption: Corruption::Gaussian { sigma: 0.3 }, ..Task::reconstruct(&rows) };
+    let train = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut network = Network::<f32>::new(40, &shape, false, 0).unwrap();
+            let options = TrainOptions { epochs: 2, average: 0.9, ..TrainOptions::network() };
+            fit(&mut network, &task, &options, None, &mut go_on).unwrap();
+            network.tensors()
+        })
+    };
+    let one = train(1);
+    assert_eq!(one, train(2));
+    assert_eq!(one, train(7));
 }
