@@ -8,11 +8,12 @@ pub(crate) mod report;
 mod table;
 pub(crate) mod transform;
 
-use std::path::{Path, PathBuf};
+use std::io::{self, ErrorKind, Write};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use narrows::data::{Dataset, OpenOptions};
+use narrows::data::{self as rows, Dataset, OpenOptions};
 use narrows::store::Run;
 
 /// How to talk.
@@ -30,7 +31,25 @@ impl Output {
     /// Talks to the person, not to the program that reads the result.
     fn say(&self, message: impl AsRef<str>) {
         if !self.quiet {
-            eprintln!("{}", message.as_ref());
+            let _ = writeln!(io::stderr(), "{}", message.as_ref());
+        }
+    }
+}
+
+/// Standard output. Whoever stops reading before the end, as `head` does, has read enough.
+struct Screen;
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match io::stdout().write(bytes) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(bytes.len()),
+            done => done,
+        }
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        match io::stdout().flush() {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            done => done,
         }
     }
 }
@@ -43,30 +62,44 @@ pub(crate) struct RunOnData {
     /// Rows: a file, a folder of pictures, `PATH#name` in an npz, or `demo:digits`
     #[arg(long, value_name = "PATH")]
     data: String,
-    /// The column of a table that holds the labels, and is left out of the rows
+    /// The column of a table that holds the labels, and is left out of the rows [default: that of
+    /// the training data, where it is there]
     #[arg(long, value_name = "NAME")]
     label_column: Option<String>,
 }
 
 impl RunOnData {
     /// Opens both, the data as the training data were opened.
-    fn open(&self) -> Result<(Run, Dataset)> {
+    fn open(&self, labels: Option<String>) -> Result<(Run, Dataset)> {
         let run = Run::open(&self.run)?;
-        let options = options_of(&run, &self.data, self.label_column.clone());
-        let dataset = narrows::data::open(&self.data, &options)?;
+        let given =
+            OpenOptions { label_column: self.label_column.clone(), labels, ..Default::default() };
+        let dataset = open_like(&run, &self.data, given)?;
         Ok((run, dataset))
     }
 }
 
-/// Pictures are brought to the size and colours of the training pictures.
-fn options_of(run: &Run, data: &str, label_column: Option<String>) -> OpenOptions {
+/// Opens data as the training data were opened: pictures in their size and colours, tables without
+/// their column of labels. Where that does not apply, the data are taken as they are.
+fn open_like(run: &Run, data: &str, given: OpenOptions) -> narrows::Result<Dataset> {
     let table = &run.config["data"];
-    let folder = Path::new(data).is_dir();
-    OpenOptions {
-        colour: folder && table["colour"].as_bool().unwrap_or(false),
-        resize: serde_json::from_value(table["resize"].clone()).ok().flatten().filter(|_| folder),
-        label_column,
-        labels: None,
+    let trained = OpenOptions {
+        colour: table["colour"].as_bool().unwrap_or(false),
+        resize: serde_json::from_value(table["resize"].clone()).ok().flatten(),
+        label_column: given
+            .label_column
+            .clone()
+            .or_else(|| table["label_column"].as_str().map(str::to_owned)),
+        labels: given.labels.clone(),
+    };
+    let like = rows::open(data, &trained);
+    let fits = |set: &Dataset| set.rows.dim() == run.preparation.input_dim();
+    if trained == given || like.as_ref().is_ok_and(fits) {
+        return like;
+    }
+    match (like, rows::open(data, &given)) {
+        (Ok(like), Ok(plain)) if !fits(&plain) => Ok(like),
+        (_, plain) => plain,
     }
 }
 
@@ -74,6 +107,7 @@ fn options_of(run: &Run, data: &str, label_column: Option<String>) -> OpenOption
 fn figure(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
+        size if !size.is_finite() => "—".to_owned(),
         size if (1e-3..1e6).contains(&size) => format!("{value:.6}"),
         _ => format!("{value:.3e}"),
     }
@@ -82,4 +116,13 @@ fn figure(value: f64) -> String {
 fn size(text: &str) -> Result<(usize, usize), String> {
     let sides = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
     sides.ok_or_else(|| "expected a width and a height such as 92x112".to_owned())
+}
+
+/// A word as the shell has to be told it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }

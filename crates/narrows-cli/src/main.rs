@@ -1,7 +1,11 @@
 //! The command `narrows`.
 
+// They panic where nobody reads any more: see `commands::Screen`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod commands;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -47,10 +51,10 @@ fn main() -> ExitCode {
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     // An error of the library already tells its cause.
-    if let Some(error) = error.downcast_ref::<narrows::Error>() {
-        eprintln!("error: {error}");
-        return ExitCode::from(error.exit_code());
-    }
-    eprintln!("error: {error:#}");
-    ExitCode::FAILURE
+    let (message, code) = match error.downcast_ref::<narrows::Error>() {
+        Some(error) => (error.to_string(), error.exit_code()),
+        None => (format!("{error:#}"), 1),
+    };
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+    ExitCode::from(code)
 }

@@ -42,18 +42,26 @@ fn desk() -> Desk {
     desk.write("labels.txt", "a\nb\nc\n");
     desk.write("recipe.toml", "[model]\nkind = \"pca\"\ncomponents = \n");
     for person in ["ada", "bob"] {
-        desk.write(&format!("album/{person}/1.pgm"), pgm(8, 8, person.len()));
+        desk.write(&format!("album/{person}/1.pgm"), pgm(8, 8, usize::from(person.as_bytes()[0])));
     }
+    desk.write("doubles/a.pgm", pgm(8, 8, 1));
+    desk.write("doubles/a.jpg", pgm(8, 8, 2));
     desk.write("kept.npy", "written earlier");
     desk.write("home/diary.txt", "years");
+    // What another program calls a model.
+    desk.write("other/config.json", r#"{"architectures": ["BertModel"]}"#);
+    desk.write("other/model.safetensors", "much");
     desk.narrows("fit -q --data good.npy --set model.components=2 --out runs/good");
     desk.narrows("fit -q --data good.npy --set model.components=1 --out runs/kept");
-    for run in ["cut", "future"] {
+    desk.narrows("fit -q --data album --set model.components=1 --out runs/album");
+    for run in ["cut", "future", "notes", "scores"] {
         for file in ["config.json", "preparation.json", "weights.safetensors"] {
             let bytes = std::fs::read(desk.path("runs/good").join(file)).unwrap();
             desk.write(&format!("runs/{run}/{file}"), bytes);
         }
     }
+    desk.write("runs/notes/codes.npy", "mine");
+    desk.write("runs/scores/scores.json", "[]");
     let weights = std::fs::read(desk.path("runs/cut/weights.safetensors")).unwrap();
     desk.write("runs/cut/weights.safetensors", &weights[..weights.len() / 2]);
     let config = std::fs::read_to_string(desk.path("runs/future/config.json")).unwrap();
@@ -97,6 +105,20 @@ const MISTAKES: &[(&str, &str)] = &[
     ("no such recipe", "fit recipes/mnist.toml --out runs/kept"),
     ("unknown key", "fit --data good.npy --set model.componets=2 --out runs/kept"),
     ("unknown table", "fit --data good.npy --set modle.components=2 --out runs/kept"),
+    (
+        "unknown key that is switched off",
+        "fit --data good.npy --set model.wihten=false --out runs/kept",
+    ),
+    ("a key of another model", "fit --data good.npy --set model.latent_dim=2 --out runs/kept"),
+    (
+        "a key of another model, to the autoencoder",
+        "fit --model linear --data good.npy --set model.components=2 --out runs/kept",
+    ),
+    ("training of what is not trained", "fit --data good.npy --set train.epochs=9 --out runs/kept"),
+    (
+        "a key of another solver",
+        "fit --data good.npy --set model.solver=gram --set model.oversampling=5 --out runs/kept",
+    ),
     ("--set without a value", "fit --data good.npy --set model.components --out runs/kept"),
     ("a value of the wrong type", "fit --data good.npy --set model.whiten=3 --out runs/kept"),
     (
@@ -122,25 +144,47 @@ const MISTAKES: &[(&str, &str)] = &[
         "fit --model linear --data good.npy --set model.latent_dim=9 --out runs/kept",
     ),
     (
+        "a code of more numbers than there are rows",
+        "fit --model linear --data few.npy --set model.latent_dim=9 --out runs/kept",
+    ),
+    (
+        "all rows the same, to the autoencoder",
+        "fit --model linear --data same.npy --set model.latent_dim=2 --out runs/kept",
+    ),
+    (
         "missing values to the autoencoder",
         "fit --model linear --data nan.npy --missing em --out runs/kept",
     ),
     ("unknown way with missing values", "fit --data nan.npy --missing median --out runs/kept"),
     ("unknown demonstration set", "fit --data demo:cats --out runs/kept"),
     ("unknown knob", "fit --data demo:faces?light=2 --out runs/kept"),
+    ("more faces than memory holds", "data demo:faces?people=10000&images=10000&size=256"),
     ("a folder of something else", "fit --data good.npy --out home"),
+    ("a model of another program", "fit --data good.npy --out other"),
+    ("a run with something else in it", "fit --data good.npy --out runs/notes"),
+    ("pictures in place of a run", "reconstruct runs/album --data album --out runs/good"),
+    ("a face recogniser in place of a run", "faces train album --out runs/good"),
+    ("a folder of something else, to an evaluation", "faces evaluate demo:faces --out home"),
+    ("two pictures of one name", "reconstruct runs/album --data doubles --out rebuilt"),
     ("a file where the run should be", "fit --data good.npy --out kept.npy"),
     (
         "a file where a folder should be",
         "encode runs/good --data good.npy --out kept.npy/codes.npy",
     ),
     ("rows of another width", "evaluate runs/good --data few.npy"),
+    ("scores that are none", "evaluate runs/scores --data good.npy"),
+    ("fewer labels than rows, measured", "evaluate runs/good --data good.npy --labels labels.txt"),
     ("codes of another width", "decode runs/good --codes good.npy --out kept.npy"),
     ("no such run", "evaluate runs/god --data good.npy"),
     ("not a run", "report home"),
     ("damaged weights", "evaluate runs/cut --data good.npy"),
     ("a run of a later version", "encode runs/future --data good.npy --out kept.npy"),
     ("one picture a person", "faces evaluate album --out faces"),
+    (
+        "no eigenface left",
+        "faces evaluate demo:faces?people=4&images=3&size=16 --train-per-person 2 --splits 1 \
+         --components all --drop-leading 3 --out faces",
+    ),
     ("nobody learned yet", "faces identify sizes/a.pgm --run runs/good"),
     ("unknown command", "fti --data good.npy"),
     ("unknown option", "fit --dta good.npy"),

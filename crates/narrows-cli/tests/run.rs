@@ -5,8 +5,10 @@
 mod harness;
 
 use std::fmt::Write;
+use std::path::Path;
+use std::process::Command;
 
-use harness::{Desk, pgm, rows};
+use harness::{Desk, NARROWS, npy, pgm, rows};
 use ndarray::{Array2, Axis};
 use serde_json::Value;
 
@@ -189,4 +191,222 @@ fn a_folder_of_pictures_gives_a_folder_of_pictures() {
     }
     let (given, rebuilt) = (rows(desk.path("album")), rows(desk.path("rebuilt")));
     assert_eq!(given, rebuilt, "every component brings back every pixel");
+}
+
+#[test]
+fn pictures_written_twice_replace_each_other() {
+    let desk = Desk::new();
+    for place in 0..4 {
+        desk.write(&format!("album/{place}.pgm"), pgm(7, 5, place));
+    }
+    desk.narrows("fit -q --data album --set model.components=all --out run");
+    desk.narrows("reconstruct run --data album --out rebuilt -q");
+    let first = std::fs::read(desk.path("rebuilt/2.png")).unwrap();
+    desk.narrows("reconstruct run --data album --out rebuilt -q");
+    assert_eq!(std::fs::read(desk.path("rebuilt/2.png")).unwrap(), first);
+    // The list of what was written is no picture.
+    assert_eq!(rows(desk.path("rebuilt")).nrows(), 4);
+}
+
+#[test]
+fn set_switches_off_what_the_recipe_switches_on() {
+    let desk = Desk::new();
+    desk.write("recipe.toml", "[data]\npath = \"demo:digits\"\n[model]\nwhiten = true\n");
+    desk.narrows("fit recipe.toml -q --out on");
+    desk.narrows("fit recipe.toml -q --set model.whiten=false --out off");
+    assert_eq!(read_json(&desk, "on/config.json")["model"]["whiten"], true);
+    assert_eq!(read_json(&desk, "off/config.json")["model"]["whiten"], false);
+}
+
+/// The command that a report shows, with what HTML writes in its own way put back.
+fn shown_command(page: &str) -> String {
+    let start = page.find("narrows fit ").unwrap();
+    let end = start + page[start..].find('<').unwrap();
+    let escaped = [("&#39;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+    escaped.iter().fold(page[start..end].to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+#[test]
+fn the_command_of_a_report_makes_the_same_run() {
+    let desk = Desk::new();
+    desk.write("it's mine.csv", table());
+    for place in 0..6 {
+        desk.write(&format!("album/{place}.pgm"), pgm(9, 6, place));
+    }
+    let path = ["it's mine.csv"];
+    let cases: [(&str, &[&str]); 6] = [
+        ("--missing em --label-column side --set model.components=1 --data", &path),
+        ("--missing mean --set prepare.scale=centre --set prepare.row_norm=true --data", &path),
+        ("--set model.solver=randomized --set model.components=9 --seed 7 --data demo:digits", &[]),
+        ("--set model.components=parallel --set model.whiten=true --data demo:digits", &[]),
+        ("--data album --resize 4x5 --colour --set model.components=3", &[]),
+        (
+            "--model linear --data demo:digits --seed 3 --set model.latent_dim=4 \
+             --set model.tied=true --set train.epochs=2 --set train.learning_rate=1e-3 \
+             --set train.optimizer=sgd --set train.batch_growth=1 --set train.warm_up=0.25",
+            &[],
+        ),
+    ];
+    for (line, more) in cases {
+        let fit = desk.command(&format!("fit -q --out run {line}")).args(more).output().unwrap();
+        assert!(fit.status.success(), "{line}: {}", String::from_utf8_lossy(&fit.stderr));
+        desk.narrows("report run -q");
+        let page = std::fs::read_to_string(desk.path("run/report.html")).unwrap();
+        let command = format!("{} -q --out again", shown_command(&page));
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &command]).current_dir(desk.path(""));
+        let output = shell.env("PATH", Path::new(NARROWS).parent().unwrap()).output().unwrap();
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        for file in ["weights.safetensors", "preparation.json", "config.json"] {
+            let [run, again] =
+                ["run", "again"].map(|run| std::fs::read(desk.path(run).join(file)).unwrap());
+            assert!(run == again, "{command}: another {file}");
+        }
+    }
+}
+
+#[test]
+fn a_report_calls_the_columns_of_a_table_by_their_names() {
+    let desk = Desk::new();
+    let mut people = "height,city,weight\n".to_owned();
+    for row in 0..30_u32 {
+        let city = ["Bonn", "Cologne", "Aachen"][row as usize % 3];
+        let height = 1.6 + f64::from(row * 7 % 11) / 50.0;
+        writeln!(people, "{height},{city},{}", 55 + row * 13 % 31).unwrap();
+    }
+    desk.write("people.csv", people);
+    desk.narrows("fit -q --data people.csv --set model.components=all --out run");
+    desk.narrows("report run -q");
+    let page = std::fs::read_to_string(desk.path("run/report.html")).unwrap();
+    for name in ["height", "city = Aachen", "city = Bonn", "city = Cologne", "weight"] {
+        assert!(page.contains(&format!("<span>{name}</span>")), "{name}");
+    }
+    assert!(!page.contains("column 4"), "a column without a name");
+    assert!(page.contains("as the model sees them, prepared"));
+}
+
+#[test]
+fn a_single_picture_is_brought_to_the_size_and_colours_of_the_others() {
+    let desk = Desk::new();
+    for place in 0..6 {
+        desk.write(&format!("album/{place}.pgm"), pgm(9, 6, place));
+    }
+    desk.write("door.pgm", pgm(20, 15, 9));
+    desk.narrows("fit -q --data album --resize 4x5 --colour --set model.components=3 --out run");
+    desk.narrows("encode run --data door.pgm --out codes.npy -q");
+    assert_eq!(rows(desk.path("codes.npy")).dim(), (1, 3));
+    // Numbers that are as wide as the pictures need no size.
+    desk.write("numbers.npy", npy(2, 60, &[0.5; 120]));
+    desk.narrows("encode run --data numbers.npy --out codes.npy -q");
+    assert_eq!(rows(desk.path("codes.npy")).dim(), (2, 3));
+}
+
+#[test]
+fn the_column_of_labels_is_known_from_the_training() {
+    let desk = Desk::new();
+    let whole = table().replace(",\n", ",0\n").replace(",,", ",0,");
+    let cut = |line: &str| line.rsplit_once(',').unwrap().0.to_owned() + "\n";
+    desk.write("unlabelled.csv", whole.lines().map(cut).collect::<String>());
+    desk.write("table.csv", whole);
+    for column in ["side", "3"] {
+        let fit = "fit -q --data table.csv --set model.components=1 --out run --label-column";
+        desk.narrows(&format!("{fit} {column}"));
+        let codes = ["table.csv", "unlabelled.csv"].map(|data| {
+            desk.narrows(&format!("encode run --data {data} --out codes.npy -q"));
+            rows(desk.path("codes.npy"))
+        });
+        assert_eq!(codes[0].dim(), (40, 1));
+        assert_eq!(codes[0], codes[1]);
+    }
+}
+
+#[test]
+fn classes_are_measured_where_labels_are_given() {
+    let desk = Desk::new();
+    let labels: String = (0..1797).map(|row| ["even\n", "odd\n"][row % 2]).collect();
+    desk.write("labels.txt", labels);
+    desk.narrows("fit -q --data demo:digits --set model.components=8 --out run");
+    let evaluate = "evaluate run --data demo:digits";
+    assert!(desk.json(&format!("{evaluate} --json"))["classes"].is_null());
+    let found = desk.json(&format!("{evaluate} --labels labels.txt --json"));
+    let classes = found["classes"].as_array().unwrap();
+    assert_eq!((&classes[0]["name"], &classes[0]["rows"]), (&"even".into(), &899.into()));
+    assert_eq!((&classes[1]["name"], &classes[1]["rows"]), (&"odd".into(), &898.into()));
+
+    desk.narrows("reconstruct run --data demo:digits --out rebuilt.npy -q");
+    let (x, rebuilt) = (rows("demo:digits"), rows(desk.path("rebuilt.npy")));
+    for (class, found) in classes.iter().enumerate() {
+        let of = |x: &Array2<f64>| x.slice(ndarray::s![class..; 2, ..]).to_owned();
+        let expected = scores(&of(&x), &of(&rebuilt));
+        for (key, expected) in SCORES.iter().zip(expected) {
+            close(found[key].as_f64().unwrap(), expected, 1e-6);
+            assert_eq!(found[key], found["pca"][key]);
+        }
+    }
+    let screen = desk.narrows(&format!("{evaluate} --labels labels.txt -q"));
+    assert!(screen.contains("class  rows  squared_error_per_row"), "{screen}");
+}
+
+#[test]
+fn a_row_alone_has_no_variance_and_that_is_said() {
+    let desk = Desk::new();
+    let digits = rows("demo:digits");
+    desk.write("one.npy", npy(1, 64, &digits.row(0).to_vec()));
+    desk.narrows("fit -q --data demo:digits --set model.components=8 --out run");
+    let output = desk.command("evaluate run --data one.npy").output().unwrap();
+    let [screen, note] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(note.contains("are not defined"), "{note}");
+    assert!(screen.contains("fraction_variance_unexplained") && screen.contains('—'), "{screen}");
+    let found = desk.json("evaluate run --data one.npy --json -q");
+    assert!(found["squared_error_per_row"].as_f64().unwrap() > 0.0);
+    assert!(found["fraction_variance_unexplained"].is_null());
+}
+
+/// Whoever reads may leave before the end.
+#[test]
+fn a_closed_pipe_is_the_end_and_no_failure() {
+    let desk = Desk::new();
+    desk.narrows("fit -q --data demo:digits --set model.components=8 --out run");
+    for line in [
+        "data demo:digits",
+        "fit --print-recipe",
+        "fit --data demo:digits --out again",
+        "evaluate run --data demo:digits",
+        "evaluate run --data demo:digits --json",
+        "report run",
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = desk.command(line).stdout(writer).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "narrows {line}: {message}");
+        assert!(!message.contains("panicked"), "narrows {line}: {message}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn paths_need_not_be_text() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let desk = Desk::new();
+    let odd = OsStr::from_bytes(b"r\xffn");
+    let narrows = |line: &str, then: &OsStr| {
+        let output = desk.command(line).arg(then).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    narrows("fit -q --data demo:digits --set model.components=3 --out", odd);
+    assert!(narrows("report --json", odd).contains("report.html"));
+    let codes = OsStr::from_bytes(b"c\xffdes.npy");
+    desk.narrows("fit -q --data demo:digits --set model.components=3 --out run");
+    assert!(narrows("encode run --data demo:digits --json -q --out", codes).contains("path"));
+    let faces = OsStr::from_bytes(b"f\xffces");
+    let evaluate = "faces evaluate demo:faces?people=4&images=3&size=16 --splits 1 -q \
+                    --train-per-person 2 --components 2 --out";
+    narrows(evaluate, faces);
+    let page = std::fs::read_to_string(desk.path("").join(faces).join("report.html")).unwrap();
+    assert!(page.contains("narrows faces evaluate &#39;demo:faces?people=4&amp;images"), "quoted");
 }

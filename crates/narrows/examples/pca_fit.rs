@@ -12,8 +12,9 @@
 
 use std::time::Instant;
 
-use narrows::data::{OpenOptions, open, write_npy};
+use narrows::data::{OpenOptions, open};
 use narrows::model::pca::{Components, Pca, PcaOptions, Solver};
+use narrows::store::write_npy;
 use ndarray::{Array2, Axis};
 
 fn main() {

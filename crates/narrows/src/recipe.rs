@@ -93,6 +93,22 @@ pub enum Kind {
     Linear,
 }
 
+/// Keys that are read only where another key has one of these values; a table stands for all its
+/// keys. A key that stands in several lines needs all of them.
+const READ_WHERE: &[(&str, &str, &[&str])] = &[
+    ("model.components", "model.kind", &["pca"]),
+    ("model.solver", "model.kind", &["pca"]),
+    ("model.whiten", "model.kind", &["pca"]),
+    ("model.oversampling", "model.kind", &["pca"]),
+    ("model.oversampling", "model.solver", &["auto", "randomized"]),
+    ("model.power_iterations", "model.kind", &["pca"]),
+    ("model.power_iterations", "model.solver", &["auto", "randomized"]),
+    ("model.latent_dim", "model.kind", &["linear"]),
+    ("model.tied", "model.kind", &["linear"]),
+    ("train", "model.kind", &["linear"]),
+    ("train.second_momentum", "train.optimizer", &["adam"]),
+];
+
 impl Default for ModelTable {
     fn default() -> Self {
         let pca = PcaOptions::default();
@@ -114,18 +130,20 @@ impl Recipe {
     /// Reads a recipe; keys that are left out have their defaults.
     ///
     /// # Errors
-    /// If a key is unknown, named with the nearest one, or a value does not fit.
+    /// If a key is unknown, named with the nearest one, a value does not fit, or a key is given
+    /// that would not be read.
     pub fn from_value(given: Value) -> Result<Self> {
-        let known = serde_json::to_value(Self::default()).expect("a recipe is plain data");
-        check_keys(&given, &known, "")?;
-        serde_json::from_value(given.clone()).map_err(|error| {
+        check_keys(&given, &plain(&Self::default()), "")?;
+        let recipe = serde_json::from_value(given.clone()).map_err(|error| {
             Error::mistake(
                 "read the recipe",
                 format!("a value that fits `{}`", misfit(&given).unwrap_or_default()),
                 error.to_string(),
                 "`narrows fit --print-recipe` shows every key with its default",
             )
-        })
+        })?;
+        check_read(&given, &plain(&recipe))?;
+        Ok(recipe)
     }
 
     /// Opens the data that the recipe names.
@@ -145,7 +163,7 @@ impl Recipe {
     ///
     /// PCA of tall data takes one pass over the rows, one more where the preparation has to be
     /// learned; memory is that of [`Pca::fit_source`]. A linear autoencoder holds the rows as f32;
-    /// PCA of the same width is fitted beside it.
+    /// PCA of the same width is fitted before it.
     ///
     /// # Errors
     /// If the data, the preparation or the model cannot be had as asked.
@@ -160,8 +178,9 @@ impl Recipe {
                 Ok(Fitted { run, history: Vec::new(), certificate: None })
             }
             Kind::Linear => {
-                let (linear, history) = self.fit_linear(&rows, observer)?;
+                self.check_linear(&rows)?;
                 let pca = Pca::fit_source(&rows, &self.baseline_options())?;
+                let (linear, history) = self.fit_linear(&rows, observer)?;
                 let certificate = Some(Certificate::new(&linear, &pca, &rows)?);
                 let config = self.resolved(dataset, &preparation, &pca);
                 let model = Model::Linear(linear);
@@ -171,19 +190,35 @@ impl Recipe {
         }
     }
 
-    fn fit_linear(
-        &self,
-        rows: &Prepared<'_>,
-        observer: &mut dyn Observer,
-    ) -> Result<(Linear, Vec<Epoch>)> {
+    /// Refuses what could not be fitted, before anything is.
+    fn check_linear(&self, rows: &Prepared<'_>) -> Result<()> {
+        let operation = "fit a linear autoencoder";
         if self.prepare.missing == Missing::Em {
             return Err(Error::mistake(
-                "fit a linear autoencoder",
+                operation,
                 "missing values to be refused or replaced",
                 "`missing = em`, which only PCA can",
                 "use `--missing mean`",
             ));
         }
+        let (n, d) = (rows.rows(), rows.dim());
+        let most = n.min(d);
+        if !(1..=most).contains(&self.model.latent_dim) {
+            return Err(Error::mistake(
+                operation,
+                format!("`latent_dim` from 1 to {most} (the smaller of {n} rows and {d} columns)"),
+                self.model.latent_dim.to_string(),
+                "set model.latent_dim: more latents cannot lower the error",
+            ));
+        }
+        Ok(())
+    }
+
+    fn fit_linear(
+        &self,
+        rows: &Prepared<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<(Linear, Vec<Epoch>)> {
         let ModelTable { latent_dim, tied, .. } = self.model;
         let mut linear = Linear::new(rows, &LinearOptions { latent_dim, tied }, self.seed)?;
         let options = TrainOptions { seed: self.seed, ..self.train.clone() };
@@ -218,7 +253,7 @@ impl Recipe {
 
     /// The recipe with everything that was decided on the way.
     fn resolved(&self, dataset: &Dataset, preparation: &Preparation, pca: &Pca) -> Value {
-        let mut config = serde_json::to_value(self).expect("a recipe is plain data");
+        let mut config = plain(self);
         config["version"] = json!(env!("CARGO_PKG_VERSION"));
         config["prepare"] = json!(preparation.config());
         config["data"]["rows"] = json!(dataset.rows.rows());
@@ -232,6 +267,15 @@ impl Recipe {
         });
         config
     }
+}
+
+fn plain(recipe: &Recipe) -> Value {
+    serde_json::to_value(recipe).expect("a recipe is plain data")
+}
+
+/// What stands at `a.b.c`.
+fn at<'a>(recipe: &'a Value, key: &str) -> Option<&'a Value> {
+    key.split('.').try_fold(recipe, |table, part| table.get(part))
 }
 
 /// The first key whose value is refused.
@@ -270,9 +314,94 @@ fn check_keys(given: &Value, known: &Value, table: &str) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a key that was given and would silently do nothing.
+fn check_read(given: &Value, recipe: &Value) -> Result<()> {
+    let chosen = |key| at(recipe, key).and_then(Value::as_str).unwrap_or_default();
+    let ignored = READ_WHERE
+        .iter()
+        .find(|(key, by, values)| at(given, key).is_some() && !values.contains(&chosen(by)));
+    let Some((key, by, values)) = ignored else { return Ok(()) };
+    let value = chosen(by);
+    let read =
+        READ_WHERE.iter().filter(|(_, other, values)| other == by && values.contains(&value));
+    let read: Vec<&str> = read.map(|(key, ..)| *key).collect();
+    Err(Error::mistake(
+        "read the recipe",
+        format!("`{by}` to be {} where `{key}` is given", values.join(" or ")),
+        format!("`{value}`, which does not read it"),
+        match read[..] {
+            [] => "leave it out".to_owned(),
+            _ => format!("leave it out; `{value}` reads {}", read.join(", ")),
+        },
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_would_not_be_read_is_refused() {
+        let refused = |recipe: Value| Recipe::from_value(recipe).expect_err("refused").to_string();
+        let message = refused(json!({"model": {"latent_dim": 32}}));
+        assert!(
+            message.contains("`model.kind` to be linear where `model.latent_dim`"),
+            "{message}"
+        );
+        assert!(message.contains("`pca`, which does not read it"), "{message}");
+        assert!(message.contains("`pca` reads model.components, model.solver,"), "{message}");
+        refused(json!({"train": {"epochs": 3}}));
+        refused(json!({"model": {"kind": "linear", "components": 30}}));
+        refused(json!({"model": {"solver": "gram", "oversampling": 5}}));
+        let sgd = json!({"optimizer": "sgd", "second_momentum": 0.9});
+        refused(json!({"model": {"kind": "linear"}, "train": sgd}));
+        let legal = json!({"model": {"kind": "linear", "tied": true}, "train": {"momentum": 0.8}});
+        assert!(Recipe::from_value(legal).is_ok());
+        assert!(Recipe::from_value(json!({"model": {"oversampling": 5}})).is_ok());
+    }
+
+    /// A slip in the table would refuse nothing, or everything.
+    #[test]
+    fn the_table_of_keys_names_keys_and_values_that_there_are() {
+        let default = plain(&Recipe::default());
+        for (key, by, values) in READ_WHERE {
+            let known = |key| at(&default, key).is_some();
+            assert!(known(key) && known(by), "{key} {by}");
+            for value in *values {
+                let (table, by) = by.split_once('.').expect("a table and a key");
+                let recipe = json!({table: {by: value}});
+                assert!(serde_json::from_value::<Recipe>(recipe).is_ok(), "{by} = {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_width_that_cannot_be_had_is_told_before_the_training() {
+        let rows = ndarray::Array2::from_shape_fn((5, 10), |(i, j)| ((i * j) as f64).sin());
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("rows.npy");
+        crate::store::write_npy(&path, rows.view()).expect("writes");
+        let fit = |latent_dim: usize| {
+            let recipe = json!({
+                "data": {"path": path.to_str()},
+                "model": {"kind": "linear", "latent_dim": latent_dim},
+                "train": {"epochs": 2},
+            });
+            let recipe = Recipe::from_value(recipe).expect("legal");
+            let dataset = recipe.open().expect("opens");
+            let mut epochs = 0;
+            let fitted = recipe.fit(&dataset, &mut |_: &Epoch| {
+                epochs += 1;
+                std::ops::ControlFlow::Continue(())
+            });
+            (fitted.map(|_| ()), epochs)
+        };
+        let (refused, epochs) = fit(8);
+        let message = refused.expect_err("too wide").to_string();
+        assert!(message.contains("`latent_dim` from 1 to 5 (the smaller of 5 rows"), "{message}");
+        assert_eq!(epochs, 0);
+        assert!(matches!(fit(3), (Ok(()), 2)));
+    }
 
     #[test]
     fn an_unknown_key_names_the_nearest() {

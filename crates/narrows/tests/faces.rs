@@ -189,6 +189,10 @@ fn an_added_face_is_kept_as_if_it_had_been_there() {
         - &before.gallery.weights.slice(s![10..12, ..]);
     assert!(gap.iter().all(|v| v.abs() < 1e-12));
     assert_eq!(space.thresholds(Distance::L2).identify.impostors, 63);
+    for (now, then) in space.thresholds.iter().zip(&before.thresholds) {
+        assert_eq!(now.verify, then.verify);
+    }
+    assert_eq!(space.face_threshold, before.face_threshold);
     assert!(space.add("x", again, &files[..1]).is_err());
     assert!(space.add("x", Array2::zeros((1, 9)).view(), &files[..1]).is_err());
 }
@@ -417,4 +421,28 @@ fn orl(folder: &Path) -> Faces {
         }),
         files: Vec::new(),
     }
+}
+
+/// Everybody known: 4 persons, 2 pictures each, 7 eigenfaces. Half of them strangers: 3 eigenfaces.
+#[test]
+fn eigenfaces_left_out_must_leave_some_where_strangers_are_tried() {
+    let faces = made_up(4, 3, 5);
+    let with = |drop_leading| {
+        let components = vec![usize::MAX];
+        let options = EvaluateOptions {
+            splits: 2,
+            train_per_person: 2,
+            components,
+            drop_leading,
+            ..Default::default()
+        };
+        evaluate(&faces, &options)
+    };
+    assert!(with(2).is_ok());
+    for drop_leading in [3, 6] {
+        let message = with(drop_leading).unwrap_err().to_string();
+        assert!(message.contains("fewer than the 3 compared where 4 pictures"), "{message}");
+    }
+    let message = with(7).unwrap_err().to_string();
+    assert!(message.contains("fewer than the 7 compared where 8 pictures"), "{message}");
 }

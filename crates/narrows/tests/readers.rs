@@ -7,10 +7,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use narrows::Error;
-use narrows::data::{
-    Dataset, Element, ImageShape, NpyWriter, OpenOptions, Precision, describe, open, write_image,
-    write_npy,
-};
+use narrows::data::{Dataset, Element, ImageShape, OpenOptions, Precision, describe, open};
+use narrows::store::{NpyWriter, write_image, write_npy};
 use ndarray::{Array2, array};
 use proptest::prelude::*;
 

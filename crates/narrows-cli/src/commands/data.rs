@@ -1,10 +1,12 @@
 //! `narrows data`: say what is in there.
 
+use std::io::Write;
+
 use anyhow::Result;
 use clap::Args;
 use narrows::data::{self, OpenOptions};
 
-use super::{Output, size};
+use super::{Output, Screen, size};
 
 /// Say what is in a file or folder: rows, columns, types, ranges, missing values, classes
 ///
@@ -34,9 +36,9 @@ pub(crate) fn run(args: DataArgs) -> Result<()> {
     let options = OpenOptions { colour, resize, label_column, labels };
     let description = data::describe(&data::open(&args.path, &options)?)?;
     if args.output.json {
-        println!("{}", serde_json::to_string_pretty(&description)?);
+        writeln!(Screen, "{}", serde_json::to_string_pretty(&description)?)?;
     } else {
-        print!("{}", description.screen());
+        write!(Screen, "{}", description.screen())?;
     }
     Ok(())
 }

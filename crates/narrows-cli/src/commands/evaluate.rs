@@ -1,39 +1,55 @@
 //! `narrows evaluate`: measure a run on rows.
 
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
-use narrows::data::{Dataset, Prepared};
+use narrows::Error;
+use narrows::data::{Chosen, Dataset, Labels, Prepared};
 use narrows::evaluate::{Evaluation, Scores};
-use narrows::store::{Run, read_json, write_json};
+use narrows::store::{Run, read_json, write_aside};
 use serde_json::{Value, json};
 
 use super::table::table;
-use super::{Output, RunOnData, figure};
+use super::{Output, RunOnData, Screen, figure};
 
 /// Measure what a model loses of rows, beside PCA of the same width
 ///
 /// Squared errors are in the units of the prepared rows (pixels / 255 for 8-bit pictures), summed
 /// over the columns of a row. The figures are kept in the scores.json of the run.
 ///
-/// Example: narrows evaluate runs/a --data test.npy --json
+/// Example: narrows evaluate runs/a --data test.npy --labels test-labels.npy --json
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
     #[command(flatten)]
     on: RunOnData,
+    /// A file with one label per row: measure each class too
+    #[arg(long, value_name = "PATH")]
+    labels: Option<String>,
     #[command(flatten)]
     output: Output,
 }
 
 pub(crate) fn run(args: EvaluateArgs) -> Result<()> {
-    let (run, dataset) = args.on.open()?;
+    let (run, dataset) = args.on.open(args.labels.clone())?;
     let found = measure(&run, &dataset)?;
-    remember(&args.on.run, &dataset.name, &found)?;
+    let asked = args.labels.is_some() || args.on.label_column.is_some();
+    let labels = dataset.labels.as_ref().filter(|_| asked);
+    let classes = labels.map(|labels| measure_classes(&run, &dataset, labels)).transpose()?;
+    let scores = as_json(&found, classes.as_deref());
+    remember(&args.on.run, &dataset.name, &scores)?;
     if args.output.json {
-        println!("{}", serde_json::to_string_pretty(&found)?);
+        writeln!(Screen, "{scores:#}")?;
     } else {
-        print_found(&found, run.baseline.is_some());
+        print_found(&found, run.baseline.is_some())?;
+        print_classes(classes.as_deref().unwrap_or_default(), run.baseline.is_some())?;
+    }
+    if !found.scores.fraction_variance_unexplained.is_finite() {
+        args.output.say(
+            "note: these rows do not vary, so there is no variance to explain: \
+             fraction_variance_unexplained and explained_variance are not defined",
+        );
     }
     Ok(())
 }
@@ -45,19 +61,61 @@ pub(super) fn measure(run: &Run, dataset: &Dataset) -> Result<Evaluation> {
     Ok(narrows::evaluate::evaluate(&rows, &run.model, run.baseline.as_ref(), bounds)?)
 }
 
+/// Every class that has rows, by itself.
+fn measure_classes(
+    run: &Run,
+    dataset: &Dataset,
+    labels: &Labels,
+) -> Result<Vec<(String, Evaluation)>> {
+    let preparation = run.preparation.check(dataset)?;
+    let rows = Prepared { source: &*dataset.rows, preparation: &preparation };
+    let mut places = vec![Vec::new(); labels.names.len()];
+    labels.classes.iter().enumerate().for_each(|(row, &class)| places[class].push(row));
+    let classes = labels.names.iter().zip(&places).filter(|(_, places)| !places.is_empty());
+    let measure = |(name, places): (&String, &Vec<usize>)| {
+        let rows = Chosen { source: &rows, places };
+        let (pca, bounds) = (run.baseline.as_ref(), preparation.bounds());
+        Ok((name.clone(), narrows::evaluate::evaluate(&rows, &run.model, pca, bounds)?))
+    };
+    classes.map(measure).collect()
+}
+
+fn as_json(found: &Evaluation, classes: Option<&[(String, Evaluation)]>) -> Value {
+    let mut scores = json!(found);
+    if let Some(classes) = classes {
+        let class = |(name, found): &(String, Evaluation)| {
+            let mut scores = json!(found.scores);
+            scores["name"] = json!(name);
+            scores["rows"] = json!(found.rows);
+            scores["pca"] = json!(found.pca);
+            scores
+        };
+        scores["classes"] = classes.iter().map(class).collect();
+    }
+    scores
+}
+
 /// Adds the figures to the scores of the run.
-fn remember(run: &Path, data: &str, found: &Evaluation) -> Result<()> {
+fn remember(run: &Path, data: &str, found: &Value) -> Result<()> {
     let path = run.join("scores.json");
     let mut scores: Value = if path.exists() { read_json(&path)? } else { json!({}) };
-    scores["evaluate"][data] = json!(found);
-    let aside = run.join(".scores.json.new");
-    write_json(&aside, &scores)?;
-    std::fs::rename(&aside, &path).map_err(|error| narrows::Error::write(&path, error))?;
+    let earlier =
+        scores.as_object_mut().map(|scores| scores.entry("evaluate").or_insert(json!({})));
+    let Some(Value::Object(earlier)) = earlier else {
+        let problem = "it does not hold scores by name";
+        return Err(Error::bad_file(path, problem, "move it away, or fit again").into());
+    };
+    earlier.insert(data.to_owned(), found.clone());
+    write_aside(&path, format!("{scores:#}\n").as_bytes())?;
     Ok(())
 }
 
-fn print_found(found: &Evaluation, beside: bool) {
-    println!("{} rows, {} columns through {}\n", found.rows, found.input_dim, found.latent_dim);
+fn print_found(found: &Evaluation, beside: bool) -> Result<()> {
+    writeln!(
+        Screen,
+        "{} rows, {} columns through {}\n",
+        found.rows, found.input_dim, found.latent_dim
+    )?;
     let rows: Vec<Vec<String>> = lines(&found.scores)
         .into_iter()
         .zip(lines(&found.pca))
@@ -68,19 +126,38 @@ fn print_found(found: &Evaluation, beside: bool) {
         })
         .collect();
     let headings = ["score", "#model", "#PCA, same width"];
-    print!("{}", table(&headings[..if beside { 3 } else { 2 }], &rows));
+    write!(Screen, "{}", table(&headings[..if beside { 3 } else { 2 }], &rows))?;
     if let Some(pythagoras) = &found.pythagoras {
-        println!(
+        writeln!(
+            Screen,
             "\nprojected {} + residual {} = total {}  (relative residual {:.1e})",
             figure(pythagoras.projected),
             figure(pythagoras.residual),
             figure(pythagoras.total),
             pythagoras.relative_error
-        );
+        )?;
     }
     if let Some(log_likelihood) = found.log_likelihood {
-        println!("mean log-likelihood {} nats per row", figure(log_likelihood));
+        writeln!(Screen, "mean log-likelihood {} nats per row", figure(log_likelihood))?;
     }
+    Ok(())
+}
+
+fn print_classes(classes: &[(String, Evaluation)], beside: bool) -> Result<()> {
+    if classes.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = classes
+        .iter()
+        .map(|(name, found)| {
+            let errors = [&found.scores, &found.pca].map(|s| figure(s.squared_error_per_row));
+            let shown = errors.into_iter().take(if beside { 2 } else { 1 });
+            [name.clone(), found.rows.to_string()].into_iter().chain(shown).collect()
+        })
+        .collect();
+    let headings = ["class", "#rows", "#squared_error_per_row", "#PCA, same width"];
+    write!(Screen, "\n{}", table(&headings[..if beside { 4 } else { 3 }], &rows))?;
+    Ok(())
 }
 
 fn lines(scores: &Scores) -> Vec<(&'static str, f64)> {

@@ -101,7 +101,8 @@ struct VerifyArgs {
 
 /// Remember pictures of a person, new or known, without training again
 ///
-/// The eigenfaces stay as they are; the thresholds are calibrated again on everybody.
+/// The eigenfaces stay as they are. From where on somebody is unknown is calibrated again on
+/// everybody; what `verify` takes for the same person and what is not a face stay as trained.
 ///
 /// Example: narrows faces add Ada ada-1.png ada-2.png --run runs/faces
 #[derive(Debug, Args)]

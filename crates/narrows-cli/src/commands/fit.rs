@@ -1,20 +1,21 @@
 //! `narrows fit`: learn a model into a run folder.
 
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use narrows::Error;
 use narrows::model::Model;
 use narrows::recipe::{Fitted, Kind, Recipe};
-use narrows::store::{Run, check_replaceable, write_folder, write_json};
+use narrows::store::{Folder, Run, check_replaceable, write_aside, write_folder, write_json};
 use narrows::train::Epoch;
 use serde_json::{Map, Value, json};
 
-use super::{Output, figure, size};
+use super::{Output, Screen, figure, quoted, size};
 
 /// Every key with its default and what it does; a test keeps it true.
 const RECIPE: &str = include_str!("recipe.toml");
@@ -71,11 +72,10 @@ pub(crate) struct FitArgs {
 
 pub(crate) fn run(args: FitArgs) -> Result<()> {
     if args.print_recipe {
-        print!("{RECIPE}");
-        return Ok(());
+        return Ok(Screen.write_all(RECIPE.as_bytes())?);
     }
     let recipe = Recipe::from_value(settings(&args)?)?;
-    check_replaceable(&args.out)?;
+    check_replaceable(&args.out, Folder::Run)?;
     let dataset = recipe.open()?;
     args.output.say(format!(
         "{}: {} rows × {} columns",
@@ -93,15 +93,15 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
     progress.finish_and_clear();
     let seconds = begin.elapsed().as_secs_f64();
     let scores = scores(&fitted, seconds);
-    write_folder(&args.out, |folder| {
+    write_folder(&args.out, Folder::Run, |folder| {
         fitted.run.write_into(folder)?;
         write_history(&folder.join("history.jsonl"), &fitted.history)?;
         write_json(&folder.join("scores.json"), &json!({ "fit": scores }))
     })?;
     if args.output.json {
-        println!("{}", serde_json::to_string_pretty(&scores)?);
+        writeln!(Screen, "{scores:#}")?;
     } else {
-        tell(&fitted, seconds);
+        tell(&fitted, seconds)?;
     }
     args.output.say(format!("written: {}", args.out.display()));
     Ok(())
@@ -122,7 +122,7 @@ fn write_history(path: &Path, history: &[Epoch]) -> narrows::Result<()> {
         return Ok(());
     }
     let lines: Vec<String> = history.iter().map(|epoch| json!(epoch).to_string() + "\n").collect();
-    std::fs::write(path, lines.concat()).map_err(|error| Error::write(path, error))
+    write_aside(path, lines.concat().as_bytes())
 }
 
 /// What the fit itself knows, without another pass over the rows.
@@ -149,30 +149,38 @@ fn scores(fitted: &Fitted, seconds: f64) -> Value {
     scores
 }
 
-fn tell(fitted: &Fitted, seconds: f64) {
+fn tell(fitted: &Fitted, seconds: f64) -> Result<()> {
     let run = &fitted.run;
     let (from, to) = (run.model.input_dim(), run.model.latent_dim());
     match &run.model {
         Model::Pca(pca) => {
             let share = 100.0 * pca.explained_variance_ratio.sum();
             let reason = &pca.selection.reason;
-            println!("PCA: {from} → {to} columns, {share:.2} % of the variance kept ({reason})");
+            writeln!(
+                Screen,
+                "PCA: {from} → {to} columns, {share:.2} % of the variance kept ({reason})"
+            )?;
             let solver = serde_json::to_value(pca.solver).unwrap_or_default();
-            println!("fitted in {seconds:.2} s by the {} solver", solver.as_str().unwrap_or("?"));
+            writeln!(
+                Screen,
+                "fitted in {seconds:.2} s by the {} solver",
+                solver.as_str().unwrap_or("?")
+            )?;
         }
         Model::Linear(linear) => {
             let form = if linear.is_tied() { "x̂ = CCᵀx" } else { "x̂ = UVx" };
-            println!("linear autoencoder ({form}): {from} → {to} columns");
-            println!("{} epochs in {seconds:.1} s", fitted.history.len());
+            writeln!(Screen, "linear autoencoder ({form}): {from} → {to} columns")?;
+            writeln!(Screen, "{} epochs in {seconds:.1} s", fitted.history.len())?;
         }
     }
     if let Some(certificate) = &fitted.certificate {
-        println!("\ncertificate against the closed form, on the training rows");
-        println!("  squared error per row   {}", figure(certificate.loss));
-        println!("  least possible (PCA)    {}", figure(certificate.optimum));
-        println!("  relative excess         {:.2e}", certificate.relative_excess_loss);
-        println!("  largest principal angle {:.2e} rad", certificate.largest_angle);
+        writeln!(Screen, "\ncertificate against the closed form, on the training rows")?;
+        writeln!(Screen, "  squared error per row   {}", figure(certificate.loss))?;
+        writeln!(Screen, "  least possible (PCA)    {}", figure(certificate.optimum))?;
+        writeln!(Screen, "  relative excess         {:.2e}", certificate.relative_excess_loss)?;
+        writeln!(Screen, "  largest principal angle {:.2e} rad", certificate.largest_angle)?;
     }
+    Ok(())
 }
 
 /// The recipe file, then the options, then --set.
@@ -182,6 +190,7 @@ fn settings(args: &FitArgs) -> Result<Value> {
         None => Value::Object(Map::new()),
     };
     let mut give = |key: &str, value: Value| {
+        // An option that was left out says nothing; `--set KEY=false` does.
         if !value.is_null() && value != Value::Bool(false) {
             set(&mut settings, key, value);
         }
@@ -199,7 +208,7 @@ fn settings(args: &FitArgs) -> Result<Value> {
             let expected = "KEY=VALUE such as model.components=30";
             Error::mistake("--set", expected, format!("'{text}'"), "write a key, '=' and a value")
         })?;
-        give(key.trim(), value_of(value.trim()));
+        set(&mut settings, key.trim(), value_of(value.trim()));
     }
     Ok(settings)
 }
@@ -237,21 +246,46 @@ fn set(settings: &mut Value, key: &str, value: Value) {
     *at = value;
 }
 
-/// The command that makes a run again.
+/// The command that makes a run again: model and data, and every key that is not as usual.
 pub(super) fn command(run: &Run) -> Result<String> {
-    let data = run.config["data"]["path"].as_str().context("the run names no data")?;
-    let model = &run.config["model"];
-    let width = run.model.latent_dim();
-    Ok(match &run.model {
-        Model::Pca(_) => {
-            format!("narrows fit --model pca --data {data} --set model.components={width}")
+    let mut usual = serde_json::to_value(Recipe::default())?;
+    usual["model"]["kind"] = Value::Null;
+    let mut words = vec!["narrows".to_owned(), "fit".to_owned()];
+    add_unusual(&run.config, &usual, "", &mut words);
+    Ok(words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
+}
+
+/// Adds what says each key of a recipe whose value is not the usual one.
+fn add_unusual(config: &Value, usual: &Value, table: &str, words: &mut Vec<String>) {
+    for (name, usual) in usual.as_object().into_iter().flatten() {
+        let (key, value) = (format!("{table}{name}"), &config[name]);
+        if usual.is_object() {
+            add_unusual(value, usual, &format!("{key}."), words);
+        } else if value != usual && !value.is_null() {
+            words.extend(option(&key, value));
         }
-        Model::Linear(_) => format!(
-            "narrows fit --model linear --data {data} --set model.latent_dim={width} \
-             --set model.tied={}",
-            model["tied"]
-        ),
-    })
+    }
+}
+
+/// The option that gives `value` to a key; a test runs it.
+fn option(key: &str, value: &Value) -> Vec<String> {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let name = match key {
+        "data.colour" if value == &json!(true) => return vec!["--colour".to_owned()],
+        "data.resize" => {
+            return vec!["--resize".to_owned(), format!("{}x{}", value[0], value[1])];
+        }
+        "model.kind" => "--model",
+        "data.path" => "--data",
+        "data.labels" => "--labels",
+        "data.label_column" => "--label-column",
+        "prepare.missing" => "--missing",
+        "seed" => "--seed",
+        // A word that would be read as a number has to stand in quotes.
+        _ if value_of(&text) == *value => return vec!["--set".to_owned(), format!("{key}={text}")],
+        _ => return vec!["--set".to_owned(), format!("{key}={value}")],
+    };
+    vec![name.to_owned(), text]
 }
 
 #[cfg(test)]
@@ -261,16 +295,34 @@ mod tests {
     #[test]
     fn the_printed_recipe_holds_every_key_with_its_default() {
         let printed: Value = toml::from_str(RECIPE).expect("legal TOML");
-        let recipe = Recipe::from_value(printed.clone()).expect("legal recipe");
-        assert_eq!(recipe, Recipe::default());
+        assert_eq!(Recipe::from_value(printed).expect("legal recipe"), Recipe::default());
+
+        let is_setting = |text: &&str| text.starts_with('[') || text.contains(" = ");
+        let hidden = |line: &'static str| line.strip_prefix("# ").filter(is_setting);
+        let whole: Vec<&str> = RECIPE.lines().map(|line| hidden(line).unwrap_or(line)).collect();
+        let whole: Value = toml::from_str(&whole.join("\n")).expect("legal TOML");
         let default = serde_json::to_value(Recipe::default()).expect("plain data");
         for (table, keys) in default.as_object().expect("a table") {
             for (key, value) in keys.as_object().into_iter().flatten() {
-                let shown = !printed[table][key].is_null();
-                let mentioned = RECIPE.contains(&format!("# {key} = "));
-                assert!(if value.is_null() { mentioned } else { shown }, "{table}.{key}");
+                let shown = &whole[table][key];
+                let right = if value.is_null() { !shown.is_null() } else { shown == value };
+                assert!(right, "{table}.{key}: {shown}, not {value}");
             }
         }
+    }
+
+    #[test]
+    fn a_value_is_said_so_that_it_is_read_back() {
+        let values =
+            [json!(30), json!(1e-7), json!(true), json!("gram"), json!("30"), json!([2, 3])];
+        for value in values {
+            let [_, said] = &option("model.x", &value)[..] else { panic!("{value}") };
+            let (_, text) = said.split_once('=').expect("KEY=VALUE");
+            assert_eq!(value_of(text), value);
+        }
+        assert_eq!(quoted("runs/a=1"), "runs/a=1");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
     }
 
     #[test]

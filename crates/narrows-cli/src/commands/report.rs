@@ -1,20 +1,21 @@
 //! `narrows report`: a page that shows a run.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use narrows::Error;
-use narrows::data::{Dataset, OpenOptions, Prepared, Source};
+use narrows::data::{Chosen, Dataset, OpenOptions, Prepared, Source};
 use narrows::evaluate::{Certificate, Evaluation, Scores};
 use narrows::model::{Model, Pca};
 use narrows::report::{self, Codes, Examples, RunReport, Score, Spectrum};
-use narrows::store::{Run, read_json};
+use narrows::store::{Run, read_json, write_aside};
 use narrows::train::Epoch;
 use ndarray::{Array2, ArrayView2};
 
 use super::evaluate::measure;
-use super::{Output, fit, options_of};
+use super::{Output, Screen, fit, open_like};
 
 /// Rows whose codes are drawn, and rows that are shown whole, evenly taken.
 const DRAWN: usize = 2400;
@@ -53,11 +54,11 @@ pub(crate) fn run(args: ReportArgs) -> Result<()> {
     let (dataset, found) = rows_of(&args, &run)?;
     let page = page(&args.run, &run, &dataset, &found)?;
     let path = args.run.join("report.html");
-    report::write(&path, &report::run_page(&page))?;
+    write_aside(&path, report::run_page(&page).as_bytes())?;
     if args.output.json {
-        println!("{}", serde_json::json!({ "path": path }));
+        writeln!(Screen, "{}", serde_json::json!({ "path": path.display().to_string() }))?;
     } else {
-        println!("{}", path.display());
+        writeln!(Screen, "{}", path.display())?;
     }
     if args.open {
         let browser = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
@@ -75,10 +76,10 @@ fn rows_of(args: &ReportArgs, run: &Run) -> Result<(Dataset, Evaluation)> {
     let word = |key: &str| table[key].as_str().map(str::to_owned);
     let own = args.data.is_none();
     let path = args.data.clone().or_else(|| word("path")).unwrap_or_default();
-    let label_column = args.label_column.clone().or_else(|| word("label_column"));
+    let label_column = args.label_column.clone();
     let labels = args.labels.clone().or_else(|| word("labels").filter(|_| own));
-    let options = OpenOptions { labels, ..options_of(run, &path, label_column) };
-    let dataset = narrows::data::open(&path, &options)?;
+    let given = OpenOptions { label_column, labels, ..Default::default() };
+    let dataset = open_like(run, &path, given)?;
     if own && table["content_hash"].as_str() != Some(dataset.content_hash.as_str()) {
         args.output.say(format!("note: {path} has changed since the run was fitted"));
     }
@@ -96,7 +97,6 @@ fn page(folder: &Path, run: &Run, dataset: &Dataset, found: &Evaluation) -> Resu
     let image = dataset
         .image
         .filter(|image| image.height * image.width * image.channels == run.model.input_dim());
-    let names = run.preparation.columns().iter().map(|column| column.name.clone()).collect();
     Ok(RunReport {
         title: format!("{} of {}", model_name(&run.model), last_part(&dataset.name)),
         data: dataset.name.clone(),
@@ -114,7 +114,7 @@ fn page(folder: &Path, run: &Run, dataset: &Dataset, found: &Evaluation) -> Resu
         examples: Some(examples(run, dataset, &rows)?),
         components: Some(components(&run.model)),
         mean: pca.map(|pca| narrow(pca.mean.view())),
-        column_names: names,
+        column_names: run.preparation.column_names(),
         history: history(folder)?,
         certificate: certificate(folder)?,
         pythagoras: found.pythagoras.clone(),
@@ -188,9 +188,8 @@ fn sample(rows: &dyn Source, most: usize) -> narrows::Result<(Vec<usize>, Array2
     let stride = rows.rows().div_ceil(most).max(1);
     let places: Vec<usize> = (0..rows.rows()).step_by(stride).collect();
     let mut sampled = Array2::zeros((places.len(), rows.dim()));
-    for (row, &place) in sampled.outer_iter_mut().zip(&places) {
-        rows.read_f64(place, row.into_slice().expect("row-major"))?;
-    }
+    let chosen = Chosen { source: rows, places: &places };
+    chosen.read_f64(0, sampled.as_slice_mut().expect("owned and row-major"))?;
     Ok((places, sampled))
 }
 

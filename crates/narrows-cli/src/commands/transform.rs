@@ -1,15 +1,17 @@
 //! `narrows encode`, `decode` and `reconstruct`: rows to codes and back, by blocks.
 
+use std::collections::HashMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use narrows::Error;
-use narrows::data::{Dataset, NpyWriter, OpenOptions, Preparation, Prepared, Source, write_image};
-use narrows::store::{Run, write_folder};
+use narrows::data::{Dataset, OpenOptions, Preparation, Prepared, Source};
+use narrows::store::{Folder, NpyWriter, Run, check_replaceable, write_image, write_pictures};
 use ndarray::Array2;
 
-use super::{Output, RunOnData};
+use super::{Output, RunOnData, Screen};
 
 /// Rows that are held at a time.
 const BLOCK: usize = 2048;
@@ -62,7 +64,7 @@ pub(crate) struct ReconstructArgs {
 }
 
 pub(crate) fn encode(args: EncodeArgs) -> Result<()> {
-    let (run, dataset) = args.on.open()?;
+    let (run, dataset) = args.on.open(None)?;
     let preparation = run.preparation.check(&dataset)?;
     let latents = run.model.latent_dim();
     let mut out =
@@ -72,8 +74,7 @@ pub(crate) fn encode(args: EncodeArgs) -> Result<()> {
         out.write_rows(codes.as_slice().expect("row-major"))
     })?;
     out.finish()?;
-    say_written(&args.output, dataset.rows.rows(), latents, &args.out);
-    Ok(())
+    say_written(&args.output, dataset.rows.rows(), latents, &args.out)
 }
 
 pub(crate) fn decode(args: DecodeArgs) -> Result<()> {
@@ -98,12 +99,11 @@ pub(crate) fn decode(args: DecodeArgs) -> Result<()> {
         out.write_rows(&original)?;
     }
     out.finish()?;
-    say_written(&args.output, count, dim, &args.out);
-    Ok(())
+    say_written(&args.output, count, dim, &args.out)
 }
 
 pub(crate) fn reconstruct(args: ReconstructArgs) -> Result<()> {
-    let (run, dataset) = args.on.open()?;
+    let (run, dataset) = args.on.open(None)?;
     if dataset.image.is_some() && !dataset.row_names.is_empty() {
         write_folder_of_pictures(&run, &dataset, &args.out)?;
         args.output.say(format!(
@@ -117,18 +117,19 @@ pub(crate) fn reconstruct(args: ReconstructArgs) -> Result<()> {
     let mut out = NpyWriter::create(&args.out, count, dim, dataset.rows.precision())?;
     for_rebuilt_blocks(&run, &dataset, |_, rows| out.write_rows(rows))?;
     out.finish()?;
-    say_written(&args.output, count, dim, &args.out);
-    Ok(())
+    say_written(&args.output, count, dim, &args.out)
 }
 
 fn write_folder_of_pictures(run: &Run, dataset: &Dataset, out: &Path) -> Result<()> {
     let shape = dataset.image.expect("asked before");
-    write_folder(out, |folder| {
+    let names = png_names(&dataset.row_names)?;
+    check_replaceable(out, Folder::Pictures)?;
+    write_pictures(out, &names, |folder| {
         for_rebuilt_blocks(run, dataset, |start, rows| {
             for (index, row) in rows.chunks_exact(dataset.rows.dim()).enumerate() {
                 let pixels: Vec<u8> =
                     row.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect();
-                let path = folder.join(&dataset.row_names[start + index]).with_extension("png");
+                let path = folder.join(&names[start + index]);
                 if let Some(parent) = path.parent() {
                     std::fs::create_dir_all(parent).map_err(|error| Error::write(parent, error))?;
                 }
@@ -138,6 +139,24 @@ fn write_folder_of_pictures(run: &Run, dataset: &Dataset, out: &Path) -> Result<
         })
     })?;
     Ok(())
+}
+
+/// What the pictures are called that come out: as those that came in, but all are PNG.
+fn png_names(names: &[String]) -> narrows::Result<Vec<PathBuf>> {
+    let mut taken = HashMap::new();
+    let png = |name| {
+        let png = Path::new(name).with_extension("png");
+        match taken.insert(png.clone(), name) {
+            None => Ok(png),
+            Some(other) => Err(Error::mistake(
+                "write pictures",
+                "pictures whose names differ before the extension",
+                format!("'{other}' and '{name}', both of which would become '{}'", png.display()),
+                "rename one of them",
+            )),
+        }
+    };
+    names.iter().map(png).collect()
 }
 
 /// Prepared rows by blocks, missing values filled where the model can.
@@ -185,9 +204,12 @@ pub(super) fn read(source: &dyn Source, start: usize) -> narrows::Result<Array2<
     Ok(block)
 }
 
-fn say_written(output: &Output, rows: usize, columns: usize, path: &Path) {
+fn say_written(output: &Output, rows: usize, columns: usize, path: &Path) -> Result<()> {
     output.say(format!("written: {rows} rows × {columns} columns in {}", path.display()));
     if output.json {
-        println!("{}", serde_json::json!({ "rows": rows, "columns": columns, "path": path }));
+        let path = path.display().to_string();
+        let written = serde_json::json!({ "rows": rows, "columns": columns, "path": path });
+        writeln!(Screen, "{written}")?;
     }
+    Ok(())
 }

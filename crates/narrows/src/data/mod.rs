@@ -4,7 +4,7 @@
 //! memory or straight from a file. A [`Dataset`] is a source together with what is known about it:
 //! labels, the names of columns, the size of the pictures.
 
-mod aside;
+mod chosen;
 mod demo;
 mod describe;
 mod idx;
@@ -22,10 +22,10 @@ mod source;
 pub mod synthetic_faces;
 mod table;
 
+pub use chosen::Chosen;
 pub use describe::{ClassCount, ColumnSummary, Description, Place, describe};
-pub use images::write_image;
 pub(crate) use nearest::did_you_mean;
-pub use npy::{NpyWriter, write_npy};
+pub(crate) use npy::MAGIC as NPY_MAGIC;
 pub use open::{OpenOptions, open};
 pub use prepare::{Missing, Preparation, PrepareConfig, Prepared, Scale};
 pub use source::{Precision, ReadRows, Source};

@@ -235,6 +235,19 @@ impl Preparation {
         &self.columns
     }
 
+    /// What each prepared column is: the column's name, or for categories `name = category`; empty
+    /// where columns have no names.
+    pub fn column_names(&self) -> Vec<String> {
+        let names = self.columns.iter().flat_map(|column| match is_categorical(column) {
+            true => {
+                let name = |category| format!("{} = {category}", column.name);
+                column.categories.iter().map(name).collect()
+            }
+            false => vec![column.name.clone()],
+        });
+        names.collect()
+    }
+
     /// The lowest and the highest value that a prepared number can have, where the source bounds
     /// it: 8-bit numbers whose columns are all scaled alike.
     pub fn bounds(&self) -> Option<(f64, f64)> {

@@ -39,6 +39,15 @@ impl Distance {
     /// All of them, in the order in which they are reported.
     pub const ALL: [Distance; 3] = [Distance::L2, Distance::Cosine, Distance::Mahalanobis];
 
+    /// Its name in a sentence.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::L2 => "L2",
+            Self::Cosine => "cosine",
+            Self::Mahalanobis => "Mahalanobis",
+        }
+    }
+
     /// Distances `(n, m)` between weights `(n, k)` and `(m, k)`; `variances` are those of the `k`
     /// eigenfaces.
     ///

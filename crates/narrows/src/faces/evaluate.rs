@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use super::distance::{Distance, euclidean, nearest_where};
 use super::input::Faces;
-use super::space::{Projection, check_drop_leading, fit, project};
+use super::space::{Projection, fit, project};
 use crate::compute::centred;
 use crate::data::Labels;
 use crate::error::{Error, Result};
@@ -152,6 +152,17 @@ pub struct Mistake {
     pub times: usize,
     /// Splits in which it was a probe.
     pub tries: usize,
+}
+
+impl Rates {
+    /// The rate by one distance.
+    pub fn by(&self, distance: Distance) -> Rate {
+        match distance {
+            Distance::L2 => self.l2,
+            Distance::Cosine => self.cosine,
+            Distance::Mahalanobis => self.mahalanobis,
+        }
+    }
 }
 
 impl Mistake {
@@ -285,8 +296,8 @@ fn closed_set(
     tally: &mut Tally,
 ) -> Result<()> {
     let person = |face: usize| people.classes[face];
-    let matched =
-        Matched::fit(faces, &split.known, &split.probes, components[components.len() - 1])?;
+    let most = components[components.len() - 1];
+    let matched = Matched::fit(faces, &split.known, &split.probes, most, options.drop_leading)?;
     let share = |right: usize| right as f64 / split.probes.len() as f64;
     let is_right = |probe: usize, distances: ArrayView1<'_, f64>| {
         let (nearest, _) = nearest_where(distances, |_| true).expect("some face is known");
@@ -300,7 +311,7 @@ fn closed_set(
         tally.explained[place].push(matched.pca.explained_variance_ratio.iter().take(k).sum());
         for distance in Distance::ALL {
             let mut right = 0;
-            matched.visit_weights(distance, options.drop_leading, k, |probe, distances| {
+            matched.visit_weights(distance, k, |probe, distances| {
                 right += usize::from(is_right(probe, distances));
             });
             tally.by_distance[place][distance as usize].push(share(right));
@@ -308,7 +319,7 @@ fn closed_set(
     }
 
     split.probes.iter().for_each(|&probe| tally.tries[probe] += 1);
-    matched.visit_weights(Distance::L2, options.drop_leading, usual, |probe, distances| {
+    matched.visit_weights(Distance::L2, usual, |probe, distances| {
         let (nearest, distance) = nearest_where(distances, |_| true).expect("some face is known");
         let (probe, taken_for) = (split.probes[probe], split.known[nearest]);
         let is_own = |known: usize| person(split.known[known]) == person(probe);
@@ -343,7 +354,7 @@ fn open_set(
     let known: Vec<usize> = split.known.iter().copied().filter(|f| !is_stranger(f)).collect();
     let own = split.probes.iter().copied().filter(|f| !is_stranger(f));
     let probes: Vec<usize> = own.chain((0..faces.count()).filter(is_stranger)).collect();
-    let matched = Matched::fit(faces, &known, &probes, usual)?;
+    let matched = Matched::fit(faces, &known, &probes, usual, options.drop_leading)?;
 
     for open in &mut tally.open_set {
         let (mut right, mut tries, mut strange) = (Vec::new(), 0, Vec::new());
@@ -360,9 +371,7 @@ fn open_set(
         };
         match open.matcher {
             Matcher::Pixels => matched.visit_pixels(&mut note),
-            Matcher::Weights(distance) => {
-                matched.visit_weights(distance, options.drop_leading, usual, &mut note);
-            }
+            Matcher::Weights(distance) => matched.visit_weights(distance, usual, &mut note),
         }
         open.add(right, tries, strange);
     }
@@ -372,6 +381,7 @@ fn open_set(
 /// Known pictures and probes, as pixels and as weights.
 struct Matched {
     pca: Pca,
+    drop_leading: usize,
     known: Projection,
     probes: Projection,
     known_pixels: Array2<f64>,
@@ -379,11 +389,19 @@ struct Matched {
 }
 
 impl Matched {
-    fn fit(faces: &Faces, known: &[usize], probes: &[usize], components: usize) -> Result<Self> {
+    fn fit(
+        faces: &Faces,
+        known: &[usize],
+        probes: &[usize],
+        components: usize,
+        drop_leading: usize,
+    ) -> Result<Self> {
         let (known_pixels, probe_pixels) = (faces.select(known), faces.select(probes));
         let most = known_pixels.nrows().min(known_pixels.ncols());
         let pca = fit(known_pixels.view(), Components::Count(components.min(most)))?;
+        check_drop_leading(drop_leading, pca.components.nrows(), known.len())?;
         Ok(Self {
+            drop_leading,
             known: project(&pca, known_pixels.view()),
             probes: project(&pca, probe_pixels.view()),
             known_pixels: centred(known_pixels.view(), &pca.mean),
@@ -407,12 +425,11 @@ impl Matched {
     fn visit_weights(
         &self,
         distance: Distance,
-        drop_leading: usize,
         components: usize,
         visit: impl FnMut(usize, ArrayView1<'_, f64>),
     ) {
         let end = components.min(self.pca.components.nrows());
-        let range = drop_leading.min(end)..end;
+        let range = self.drop_leading..end;
         let compared = |weights: &Array2<f64>| weights.slice(s![.., range.clone()]).to_owned();
         let (known, probes) = (compared(&self.known.weights), compared(&self.probes.weights));
         let variances = self.pca.explained_variance.slice(s![range.clone()]);
@@ -427,6 +444,16 @@ impl Matcher {
         Matcher::Weights(Distance::Cosine),
         Matcher::Weights(Distance::Mahalanobis),
     ];
+}
+
+impl Matcher {
+    /// Its name in a sentence.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Pixels => "raw pixels",
+            Self::Weights(distance) => distance.label(),
+        }
+    }
 }
 
 impl fmt::Display for Matcher {
@@ -571,7 +598,8 @@ fn components_to_try(
     if options.splits == 0 {
         return Err(Error::mistake(operation, "at least 1 split", "0", "give `--splits 20`"));
     }
-    let most = (persons * options.train_per_person - 1).min(faces.pixels.ncols());
+    let known = persons * options.train_per_person;
+    let most = (known - 1).min(faces.pixels.ncols());
     let mut components: Vec<usize> = options.components.iter().map(|&k| k.min(most)).collect();
     components.sort_unstable();
     components.dedup();
@@ -582,8 +610,23 @@ fn components_to_try(
             format!("{:?}", options.components),
             "give `--components 10,20,40`",
         )),
-        Some(&fewest) => check_drop_leading(options.drop_leading, fewest).map(|()| components),
+        Some(&fewest) => {
+            check_drop_leading(options.drop_leading, fewest, known).map(|()| components)
+        }
     }
+}
+
+/// At least one eigenface has to be left to compare.
+fn check_drop_leading(drop_leading: usize, eigenfaces: usize, pictures: usize) -> Result<()> {
+    if drop_leading < eigenfaces {
+        return Ok(());
+    }
+    Err(Error::mistake(
+        "leave out leading eigenfaces",
+        format!("fewer than the {eigenfaces} compared where {pictures} pictures are known"),
+        drop_leading.to_string(),
+        "leave out fewer, or raise `--components` or `--train-per-person`",
+    ))
 }
 
 #[cfg(test)]

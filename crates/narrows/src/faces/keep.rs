@@ -3,8 +3,7 @@
 //! ```text
 //! config.json           how it was trained: options, size of the pictures, why so many eigenfaces
 //! gallery.json          persons, faces, thresholds
-//! weights.safetensors   f64: mean (d), components (k, d), explained_variance (k), spectrum (n),
-//!                       total_variance (), noise_variance (), gallery.weights (n, k),
+//! weights.safetensors   f64: those of PCA, gallery.weights (n, k),
 //!                       gallery.from_face_space (n), gallery.as_stranger (n, 3),
 //!                       thresholds (3, 2), face_threshold ()
 //! ```
@@ -13,7 +12,7 @@
 
 use std::path::Path;
 
-use ndarray::{Array2, ArrayView1, arr0};
+use ndarray::{Array2, arr0};
 use serde::{Deserialize, Serialize};
 
 use super::distance::Distance;
@@ -21,7 +20,8 @@ use super::space::{Face, FaceOptions, FaceSpace, Gallery};
 use super::threshold::{FaceThreshold, Thresholds};
 use crate::data::ImageShape;
 use crate::error::{Error, Result};
-use crate::model::pca::{Pca, Selection, Solver};
+use crate::model::pca::Solver;
+use crate::store::pca::Told;
 use crate::store::{Weights, read_json, write_json};
 
 const CONFIG: &str = "config.json";
@@ -79,12 +79,7 @@ impl FaceSpace {
         write_json(&folder.join(CONFIG), &config)?;
         write_json(&folder.join(GALLERY), &known)?;
         let mut weights = Weights::default();
-        weights.insert("mean", pca.mean.view());
-        weights.insert("components", pca.components.view());
-        weights.insert("explained_variance", pca.explained_variance.view());
-        weights.insert("spectrum", ArrayView1::from(&pca.selection.spectrum));
-        weights.insert("total_variance", arr0(pca.total_variance).view());
-        weights.insert("noise_variance", arr0(pca.noise_variance).view());
+        weights.insert_pca("", pca);
         weights.insert("gallery.weights", gallery.weights.view());
         weights.insert("gallery.from_face_space", gallery.from_face_space.view());
         weights.insert("gallery.as_stranger", gallery.as_stranger.view());
@@ -103,31 +98,22 @@ impl FaceSpace {
         let weights = Weights::read(&folder.join(WEIGHTS))?;
         let ImageShape { height, width, channels } = config.image;
         let (d, n) = (height * width * channels, known.faces.len());
-        let explained_variance = weights.vector("explained_variance", None)?;
-        let k = explained_variance.len();
-        let total_variance = weights.number("total_variance")?;
-        let scale = config.rows as f64 - 1.0;
+        let told = Told {
+            rows: config.rows,
+            whiten: false,
+            solver: config.solver,
+            reason: config.components.clone(),
+        };
+        let pca = weights.pca("", told)?;
+        let k = pca.components.nrows();
+        if pca.mean.len() != d {
+            let problem = format!("eigenfaces of {} numbers, not {d}", pca.mean.len());
+            return Err(Error::bad_file(folder.join(WEIGHTS), problem, REMEDY));
+        }
         check_gallery(&known, &config, k)
             .map_err(|problem| Error::bad_file(folder.join(GALLERY), problem, REMEDY))?;
         let mut space = Self {
-            pca: Pca {
-                mean: weights.vector("mean", Some(d))?,
-                components: weights.matrix("components", (k, d))?,
-                explained_variance_ratio: &explained_variance / total_variance,
-                singular_values: explained_variance.mapv(|v| (v * scale).sqrt()),
-                explained_variance,
-                noise_variance: weights.number("noise_variance")?,
-                total_variance,
-                rows: config.rows,
-                whiten: false,
-                solver: config.solver,
-                selection: Selection {
-                    components: k,
-                    reason: config.components,
-                    spectrum: weights.vector("spectrum", None)?.to_vec(),
-                    threshold: None,
-                },
-            },
+            pca,
             image: config.image,
             options: config.options,
             gallery: Gallery {

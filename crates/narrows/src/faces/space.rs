@@ -248,8 +248,10 @@ impl FaceSpace {
         })
     }
 
-    /// Remembers pictures `(n, d)` of `name`, who may be known already, and calibrates the
-    /// thresholds again. The eigenfaces stay as they are.
+    /// Remembers pictures `(n, d)` of `name`, who may be known already, and calibrates again where
+    /// somebody is unknown. The eigenfaces stay as they are, and so do the thresholds of
+    /// [`FaceSpace::verify`] and of what is not a face: to calibrate those, eigenfaces have to be
+    /// fitted without some of the persons, from pictures that are not kept.
     ///
     /// # Errors
     /// As [`FaceSpace::project`]; if there are not as many files as pictures.

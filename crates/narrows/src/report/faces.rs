@@ -1,135 +1,59 @@
 //! The page of a face recogniser's evaluation.
 
-use serde::{Deserialize, Serialize};
-
 use super::chart::{Axis, Chart, Scale, Series, Style};
 use super::page::{Block, Card, Page, Section, Table};
 use super::picture::{Grid, Tone, album, image};
 use super::record::{Codes, Score, Spectrum, reproduce, scores, shown_and_missing};
 use super::text::{Html, count, number, percent};
 use crate::data::ImageShape;
+use crate::faces::{Distance, Evaluation, Faces, Mistake, OpenSet, Pictures, Rate, Rebuilt};
 
 const MOST_EIGENFACES: usize = 23;
 const MOST_MISTAKES: usize = 8;
 
-/// What is known about an evaluation of face recognition.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FacesReport {
-    /// The title of the page.
-    pub title: String,
+/// An evaluation of face recognition, and what there is to see of it.
+#[derive(Debug, Clone, Copy)]
+pub struct FacesReport<'a> {
     /// The data, as the user named it.
-    pub data: String,
+    pub data: &'a str,
     /// The command that makes this page.
-    pub command: String,
-    /// How many people.
-    pub people: usize,
-    /// How many pictures.
-    pub images: usize,
-    /// Their size.
-    pub image: ImageShape,
-    /// How many random splits the rates are averaged over.
-    pub splits: usize,
-    /// Pictures of each person in the gallery; all others are probes.
-    pub train_per_person: usize,
-    /// The seed of the splits.
-    pub seed: u64,
-    /// The share of probes whose nearest picture in the gallery is of the same person.
-    pub rates: Vec<Rate>,
-    /// Strangers accepted and known people accepted as themselves, as the threshold moves.
-    pub roc: Option<Vec<Curve>>,
-    /// The mean face.
-    pub mean_face: Vec<f32>,
-    /// The principal axes as pictures.
-    pub eigenfaces: Vec<Vec<f32>>,
-    /// The spectrum of the gallery.
-    pub spectrum: Option<Spectrum>,
-    /// One face from more and more eigenfaces.
-    pub rebuilt: Option<Rebuilt>,
-    /// The gallery in two dimensions.
-    pub gallery: Option<Codes>,
-    /// The probes that were taken for somebody else, the worst first.
-    pub mistakes: Vec<Mistake>,
-    /// What else was measured.
-    pub scores: Vec<Score>,
+    pub command: &'a str,
     /// The complete resolved configuration.
-    pub configuration: serde_json::Value,
-}
-
-/// An identification rate over the splits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Rate {
-    /// How distance is measured.
-    pub distance: String,
-    /// How many eigenfaces; `None` for the raw pixels.
-    pub components: Option<usize>,
-    /// The mean rate, from 0 to 1.
-    pub mean: f64,
-    /// The standard deviation over the splits.
-    pub standard_deviation: f64,
-}
-
-/// One curve of verification.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Curve {
-    /// Its name.
-    pub name: String,
-    /// False accept rate and true accept rate, both from 0 to 1.
-    pub points: Vec<[f64; 2]>,
-    /// The rate at which false accepts and false rejects are as many.
-    pub equal_error_rate: f64,
-}
-
-/// A face from a growing number of eigenfaces.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Rebuilt {
-    /// The face itself.
-    pub original: Vec<f32>,
-    /// The number of eigenfaces, the picture they give, and its squared error.
-    pub steps: Vec<(usize, Vec<f32>, f64)>,
-}
-
-/// A probe that was taken for somebody else.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Mistake {
-    /// The picture to be identified.
-    pub probe: Vec<f32>,
-    /// The nearest picture in the gallery.
-    pub found: Vec<f32>,
-    /// Who the probe shows.
-    pub true_name: String,
-    /// Who was found.
-    pub found_name: String,
-    /// The distance from the probe to the picture found.
-    pub distance: f64,
-    /// How much nearer it is than the nearest picture of the right person.
-    pub margin: f64,
-    /// The nearest picture of the right person.
-    pub nearest_true: Vec<f32>,
-    /// The distance to it.
-    pub nearest_true_distance: f64,
+    pub configuration: &'a serde_json::Value,
+    /// The pictures that were recognised.
+    pub faces: &'a Faces,
+    /// How well.
+    pub found: &'a Evaluation,
+    /// The pictures that explain it.
+    pub pictures: &'a Pictures,
 }
 
 /// The page of an evaluation.
-pub fn faces_page(report: &FacesReport) -> String {
+///
+/// # Panics
+/// If a mistake of the evaluation is of a picture that there is not: the caller's mistake.
+pub fn faces_page(report: &FacesReport<'_>) -> String {
+    let &FacesReport { faces, found, pictures, .. } = report;
+    let rebuilt_face = (!pictures.rebuilt.is_empty()).then(|| rebuilt(&pictures.rebuilt, faces));
+    let spectrum = (!pictures.pca.explained_variance.is_empty()).then(|| spectrum(report));
+    let known = !found.open_set.is_empty();
     let parts = [
-        ((!report.rates.is_empty()).then(|| rates(report)), "identification rates"),
-        (Some(eigenfaces(report)), ""),
-        (report.rebuilt.as_ref().map(|r| rebuilt(r, report.image)), "a face rebuilt"),
-        (report.gallery.as_ref().map(gallery), "the gallery in two dimensions"),
-        (report.spectrum.as_ref().map(Spectrum::section), "the spectrum"),
-        (report.roc.as_ref().map(|curves| verification(curves)), "verification"),
+        ((!found.rates.is_empty()).then(|| rates(found)), "identification rates"),
+        (Some(eigenfaces(pictures, faces.image)), ""),
+        (rebuilt_face, "a face rebuilt"),
+        (gallery(report), "the gallery in two dimensions"),
+        (spectrum, "the spectrum"),
+        (known.then(|| verification(&found.open_set)), "verification"),
         (Some(mistakes(report)), ""),
-        ((!report.scores.is_empty()).then(|| scores(&report.scores, None)), "scores"),
-        (Some(reproduce(&report.command, &report.configuration)), ""),
+        (known.then(|| scores(&equal_error_rates(&found.open_set), None)), "scores"),
+        (Some(reproduce(report.command, report.configuration)), ""),
     ];
     let (sections, missing) = shown_and_missing(parts);
+    let ImageShape { height, width, channels } = faces.image;
     let page = Page {
-        title: report.title.clone(),
+        title: "Recognising faces".to_owned(),
         subtitle: format!("Eigenfaces on {}", report.data),
-        narrowing: Some([
-            report.image.height * report.image.width * report.image.channels,
-            report.eigenfaces.len(),
-        ]),
+        narrowing: Some([height * width * channels, pictures.eigenfaces.len()]),
         cards: cards(report),
         sections,
         missing,
@@ -137,133 +61,121 @@ pub fn faces_page(report: &FacesReport) -> String {
     page.render()
 }
 
-fn best(rates: &[Rate], raw: bool) -> Option<&Rate> {
-    let same_kind = rates.iter().filter(|r| r.components.is_none() == raw && r.mean.is_finite());
-    same_kind.max_by(|a, b| a.mean.total_cmp(&b.mean))
+/// The number of eigenfaces and the distance with the highest rate.
+fn best(found: &Evaluation) -> Option<(usize, Distance, Rate)> {
+    let all = found.rates.iter().flat_map(|rates| {
+        Distance::ALL.map(|distance| (rates.components, distance, rates.by(distance)))
+    });
+    all.filter(|(.., rate)| rate.mean.is_finite()).max_by(|a, b| a.2.mean.total_cmp(&b.2.mean))
 }
 
-fn with_spread(rate: &Rate) -> String {
-    format!("{} ± {}", percent(rate.mean), percent(rate.standard_deviation))
+fn with_spread(rate: Rate) -> String {
+    format!("{} ± {}", percent(rate.mean), percent(rate.sd))
 }
 
-fn cards(report: &FacesReport) -> Vec<Card> {
+fn cards(report: &FacesReport<'_>) -> Vec<Card> {
+    let (found, image) = (report.found, report.faces.image);
     let mut cards = Vec::new();
-    if let Some(rate) = best(&report.rates, false) {
+    if let Some((components, distance, rate)) = best(found) {
         cards.push(Card {
             value: percent(rate.mean),
             label: "probes identified".into(),
-            note: format!("{} eigenfaces, {}", rate.components.unwrap_or(0), rate.distance),
+            note: format!("{components} eigenfaces, {}", distance.label()),
         });
     }
-    if let Some(rate) = best(&report.rates, true) {
+    if found.pixels.mean.is_finite() {
         cards.push(Card {
-            value: percent(rate.mean),
+            value: percent(found.pixels.mean),
             label: "with the raw pixels".into(),
-            note: rate.distance.clone(),
+            note: Distance::L2.label().into(),
         });
     }
-    let curves = report.roc.iter().flatten().filter(|curve| curve.equal_error_rate.is_finite());
-    if let Some(curve) = curves.min_by(|a, b| a.equal_error_rate.total_cmp(&b.equal_error_rate)) {
+    let rates = found.open_set.iter().map(|open| (open.equal_error_rate.mean, open.matcher));
+    let least = rates.filter(|(rate, _)| rate.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0));
+    if let Some((rate, matcher)) = least {
         cards.push(Card {
-            value: percent(curve.equal_error_rate),
+            value: percent(rate),
             label: "equal error rate".into(),
-            note: curve.name.clone(),
+            note: matcher.label().into(),
         });
     }
     cards.push(Card {
-        value: count(report.people),
+        value: count(found.persons),
         label: "people".into(),
         note: format!(
             "{} pictures of {} × {} pixels",
-            count(report.images),
-            report.image.width,
-            report.image.height
+            count(found.faces),
+            image.width,
+            image.height
         ),
     });
     cards
 }
 
-fn rates(report: &FacesReport) -> Section {
-    let mut distances: Vec<&str> = Vec::new();
-    for rate in &report.rates {
-        if !distances.contains(&rate.distance.as_str()) {
-            distances.push(&rate.distance);
-        }
-    }
+fn rates(found: &Evaluation) -> Section {
     let mut text = vec![format!(
         "Each of {} splits puts {} pictures of every person in the gallery and asks who is on the \
          others. The band is one standard deviation over the splits; dashed: the raw pixels.",
-        count(report.splits),
-        count(report.train_per_person)
+        count(found.options.splits),
+        count(found.options.train_per_person)
     )];
-    if let Some(rate) = best(&report.rates, false) {
-        let components = rate.components.unwrap_or(0);
+    if let Some((components, distance, rate)) = best(found) {
         text.push(format!(
             "Best: {} with {components} eigenfaces and the {} distance.",
             with_spread(rate),
-            rate.distance
+            distance.label()
         ));
     }
     Section {
         heading: "Identification".into(),
         text,
         blocks: vec![
-            Block::Figure(rate_chart(&report.rates, &distances), String::new()),
-            Block::Table(rate_table(&report.rates, &distances)),
+            Block::Figure(rate_chart(found), String::new()),
+            Block::Table(rate_table(found)),
         ],
     }
 }
 
-fn rate_chart(rates: &[Rate], distances: &[&str]) -> Html {
-    let numbers: Vec<f64> = rates.iter().filter_map(|r| r.components).map(|k| k as f64).collect();
-    let mut series = Vec::new();
-    for (colour, distance) in distances.iter().enumerate() {
-        let of_distance = || rates.iter().filter(|rate| rate.distance == *distance);
-        if let Some(raw) = of_distance().find(|rate| rate.components.is_none()) {
-            let points = numbers.iter().map(|&k| [k, raw.mean]).collect();
-            series.push(Series::new("", Style::Dashed, colour, points));
-        }
-        let mut projected: Vec<_> =
-            of_distance().filter_map(|rate| Some((rate.components?, rate))).collect();
-        projected.sort_by_key(|(components, _)| *components);
-        let points = projected.iter().map(|(k, rate)| [*k as f64, rate.mean]).collect();
-        let spread = projected.iter().map(|(_, rate)| rate.standard_deviation).collect();
-        series.push(Series { spread, ..Series::new(*distance, Style::Line, colour, points) });
+fn rate_chart(found: &Evaluation) -> Html {
+    let pixels = found.rates.iter().map(|at| [at.components as f64, found.pixels.mean]).collect();
+    let mut series = vec![Series::new("", Style::Dashed, 0, pixels)];
+    for (colour, distance) in Distance::ALL.into_iter().enumerate() {
+        let of = |place: usize| found.rates[place].by(distance);
+        let places = 0..found.rates.len();
+        let points = places.clone().map(|k| [found.rates[k].components as f64, of(k).mean]);
+        let line = Series::new(distance.label(), Style::Line, colour, points.collect());
+        series.push(Series { spread: places.map(|k| of(k).sd).collect(), ..line });
     }
     let x = Axis { scale: Scale::Logarithmic, ..Axis::whole("eigenfaces") };
     let y = Axis { covers: vec![1.0], ..Axis::share("probes identified") };
     Chart { x, y, series, guides: Vec::new(), square: false }.render()
 }
 
-fn rate_table(rates: &[Rate], distances: &[&str]) -> Table {
-    let mut numbers: Vec<Option<usize>> = rates.iter().map(|rate| rate.components).collect();
-    numbers.sort_unstable_by_key(|components| components.unwrap_or(usize::MAX));
-    numbers.dedup();
-    let cell = |distance: &str, components: Option<usize>| {
-        let rate = rates.iter().find(|r| r.distance == distance && r.components == components);
-        rate.map_or_else(|| "—".to_owned(), with_spread)
-    };
-    let columns = distances.iter().map(|distance| format!("#{distance}"));
-    let rows = numbers.iter().map(|&components| {
-        let name = components.map_or_else(|| "raw\u{a0}pixels".to_owned(), count);
-        std::iter::once(name).chain(distances.iter().map(|d| cell(d, components))).collect()
-    });
-    Table {
-        columns: std::iter::once("eigenfaces".to_owned()).chain(columns).collect(),
-        rows: rows.collect(),
-    }
+fn rate_table(found: &Evaluation) -> Table {
+    let columns = Distance::ALL.map(|distance| format!("#{}", distance.label()));
+    let mut rows: Vec<Vec<String>> = found
+        .rates
+        .iter()
+        .map(|rates| {
+            let cells = Distance::ALL.map(|distance| with_spread(rates.by(distance)));
+            std::iter::once(count(rates.components)).chain(cells).collect()
+        })
+        .collect();
+    let pixels = ["raw\u{a0}pixels".to_owned(), with_spread(found.pixels), "—".into(), "—".into()];
+    rows.push(pixels.into());
+    Table { columns: std::iter::once("eigenfaces".to_owned()).chain(columns).collect(), rows }
 }
 
-fn eigenfaces(report: &FacesReport) -> Section {
-    let mean = &report.mean_face;
+fn eigenfaces(of: &Pictures, shape: ImageShape) -> Section {
+    let mean = &of.mean_face;
     let mut pictures = Vec::new();
     if !mean.is_empty() {
-        pictures.push((image(mean, report.image, Tone::of([mean]), "mean face"), "mean".into()));
+        pictures.push((image(mean, shape, Tone::of([mean]), "mean face"), "mean".into()));
     }
-    for (place, face) in report.eigenfaces.iter().take(MOST_EIGENFACES).enumerate() {
+    for (place, face) in of.eigenfaces.iter().take(MOST_EIGENFACES).enumerate() {
         let name = (place + 1).to_string();
         let tone = Tone::around_zero([face]);
-        pictures.push((image(face, report.image, tone, &format!("eigenface {name}")), name));
+        pictures.push((image(face, shape, tone, &format!("eigenface {name}")), name));
     }
     Section {
         heading: "Eigenfaces".into(),
@@ -276,17 +188,18 @@ fn eigenfaces(report: &FacesReport) -> Section {
     }
 }
 
-fn rebuilt(rebuilt: &Rebuilt, shape: ImageShape) -> Section {
-    let tone = Tone::of([&rebuilt.original]);
-    let mut pictures: Vec<(Html, String)> = rebuilt
-        .steps
+fn rebuilt(steps: &[Rebuilt], faces: &Faces) -> Section {
+    let original = faces.pixels.row(0).to_vec();
+    let tone = Tone::of([&original]);
+    let mut pictures: Vec<(Html, String)> = steps
         .iter()
-        .map(|(k, face, error)| {
-            let picture = image(face, shape, tone, &format!("from {k} eigenfaces"));
-            (picture, format!("{} · {}", count(*k), number(*error)))
+        .map(|step| {
+            let name = format!("from {} eigenfaces", step.components);
+            let caption = format!("{} · {}", count(step.components), number(step.squared_error));
+            (image(&step.pixels, faces.image, tone, &name), caption)
         })
         .collect();
-    pictures.push((image(&rebuilt.original, shape, tone, "the face itself"), "itself".into()));
+    pictures.push((image(&original, faces.image, tone, "the face itself"), "itself".into()));
     Section {
         heading: "A face rebuilt".into(),
         text: vec!["The same face from more and more eigenfaces.".into()],
@@ -297,26 +210,62 @@ fn rebuilt(rebuilt: &Rebuilt, shape: ImageShape) -> Section {
     }
 }
 
-fn gallery(codes: &Codes) -> Section {
+fn gallery(report: &FacesReport<'_>) -> Option<Section> {
+    let people = report.faces.people.as_ref()?;
+    let codes = Codes {
+        rows: report.pictures.plane.len(),
+        points: report.pictures.plane.clone(),
+        classes: people.classes.clone(),
+        class_names: people.names.clone(),
+        axis_names: ["eigenface 1", "eigenface 2"].map(String::from),
+    };
     let (drawing, caption) = codes.figure();
-    Section {
+    Some(Section {
         heading: "Gallery".into(),
         text: vec![
             "The pictures of the gallery by two numbers; a person is a colour and a shape.".into(),
         ],
         blocks: vec![Block::Figure(drawing, caption)],
-    }
+    })
 }
 
-fn verification(curves: &[Curve]) -> Section {
+fn spectrum(report: &FacesReport<'_>) -> Section {
+    let (pca, chosen) = (&report.pictures.pca, report.found.open_set_components);
+    let spectrum = Spectrum {
+        explained_variance: pca.explained_variance.to_vec(),
+        ratio: pca.explained_variance_ratio.to_vec(),
+        total_variance: pca.total_variance,
+        chosen,
+        reason: format!("Strangers and mistakes are looked at with {chosen} eigenfaces."),
+        null_threshold: None,
+    };
+    spectrum.section()
+}
+
+fn equal_error_rates(open_set: &[OpenSet]) -> Vec<Score> {
+    let score = |open: &OpenSet| Score {
+        name: format!("equal_error_rate_{}", open.matcher),
+        value: 100.0 * open.equal_error_rate.mean,
+        unit: "%".to_owned(),
+        formula: "false accepts = 1 − correct accepts, by nearest known face".to_owned(),
+        meaning: "Half of the persons are strangers to gallery and eigenfaces. So often is one of \
+                  them let in, and so often a known person not recognised as who they are."
+            .to_owned(),
+    };
+    open_set.iter().map(score).collect()
+}
+
+fn verification(open_set: &[OpenSet]) -> Section {
     let mut series = Vec::new();
     let mut lowest: f64 = 1.0;
-    for (colour, curve) in curves.iter().enumerate() {
-        let error = curve.equal_error_rate;
-        let name = format!("{} (equal error rate {})", curve.name, percent(error));
+    for (colour, open) in open_set.iter().enumerate() {
+        let error = open.equal_error_rate.mean;
+        let name = format!("{} (equal error rate {})", open.matcher.label(), percent(error));
         // Before the first false accept there is no place on a logarithmic axis.
-        let points = curve.points.iter().copied().filter(|point| point[0] > 0.0).collect();
-        lowest = curve.points.iter().filter(|p| p[0] > 0.0).fold(lowest, |low, p| low.min(p[1]));
+        let drawn = open.curve.iter().filter(|point| point.false_accept_rate > 0.0);
+        let points: Vec<[f64; 2]> =
+            drawn.map(|point| [point.false_accept_rate, point.correct_accept_rate]).collect();
+        lowest = points.iter().fold(lowest, |low, point| low.min(point[1]));
         series.push(Series::new(&name, Style::Line, colour, points));
         series.push(Series::new("", Style::Points, colour, vec![[error, 1.0 - error]]));
     }
@@ -340,18 +289,26 @@ fn verification(curves: &[Curve]) -> Section {
     }
 }
 
-fn mistakes(report: &FacesReport) -> Section {
-    let shown: Vec<&Mistake> = report.mistakes.iter().take(MOST_MISTAKES).collect();
+fn mistakes(report: &FacesReport<'_>) -> Section {
+    let &FacesReport { faces, found, .. } = report;
+    let shown: Vec<&Mistake> = found.mistakes.iter().take(MOST_MISTAKES).collect();
     let heading = "Worst mistakes".into();
     if shown.is_empty() {
         let text = vec!["No probe was taken for somebody else.".into()];
         return Section { heading, text, blocks: Vec::new() };
     }
-    let tone = Tone::of(shown.iter().map(|mistake| &mistake.probe));
-    let row = |caption: &str, face: fn(&Mistake) -> (&Vec<f32>, String)| {
+    let pixels = |face: usize| faces.pixels.row(face).to_vec();
+    let person = |face: usize| {
+        faces.people.as_ref().map_or("", |people| people.names[people.classes[face]].as_str())
+    };
+    let probes: Vec<Vec<f32>> = shown.iter().map(|mistake| pixels(mistake.probe)).collect();
+    let tone = Tone::of(&probes);
+    let row = |caption: &str, face: fn(&Mistake) -> (usize, Option<f64>)| {
         let pictures = shown.iter().map(|mistake| {
-            let (pixels, name) = face(mistake);
-            image(pixels, report.image, tone, &name)
+            let (face, distance) = face(mistake);
+            let distance =
+                distance.map_or_else(String::new, |d| format!(" at distance {}", number(d)));
+            image(&pixels(face), faces.image, tone, &format!("{}{distance}", person(face)))
         });
         (caption.to_owned(), pictures.collect())
     };
@@ -359,23 +316,14 @@ fn mistakes(report: &FacesReport) -> Section {
         columns: shown
             .iter()
             .map(|m| {
-                format!(
-                    "{} taken for {}, nearer by {}",
-                    m.true_name,
-                    m.found_name,
-                    number(m.margin)
-                )
+                let (own, other) = (person(m.probe), person(m.taken_for));
+                format!("{own} taken for {other}, nearer by {}", number(m.margin()))
             })
             .collect(),
         rows: vec![
-            row("Probe", |m| (&m.probe, m.true_name.clone())),
-            row("Taken for", |m| {
-                (&m.found, format!("{} at distance {}", m.found_name, number(m.distance)))
-            }),
-            row("Nearest of the right person", |m| {
-                let distance = number(m.nearest_true_distance);
-                (&m.nearest_true, format!("{} at distance {distance}", m.true_name))
-            }),
+            row("Probe", |m| (m.probe, None)),
+            row("Taken for", |m| (m.taken_for, Some(m.distance))),
+            row("Nearest of the right person", |m| (m.own, Some(m.own_distance))),
         ],
     };
     Section {
@@ -383,7 +331,7 @@ fn mistakes(report: &FacesReport) -> Section {
         text: vec![format!(
             "The probes that were furthest nearer to somebody else, {} of {}.",
             shown.len(),
-            count(report.mistakes.len())
+            count(found.mistakes.len())
         )],
         blocks: vec![Block::Figure(grid.render(), String::new())],
     }

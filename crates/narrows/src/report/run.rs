@@ -28,9 +28,9 @@ pub struct RunReport {
     pub title: String,
     /// The data, as the user named it.
     pub data: String,
-    /// Rows it was fitted on.
+    /// Rows that were measured.
     pub rows: usize,
-    /// Numbers per row.
+    /// Numbers per prepared row.
     pub input_dim: usize,
     /// Numbers per code.
     pub latent_dim: usize,
@@ -56,7 +56,7 @@ pub struct RunReport {
     pub components: Option<Vec<Vec<f32>>>,
     /// The mean row.
     pub mean: Option<Vec<f32>>,
-    /// The names of the columns; empty where they have none.
+    /// The names of the `input_dim` prepared columns; empty where they have none.
     pub column_names: Vec<String>,
     /// How training went; `None` for a closed form.
     pub history: Option<Vec<Epoch>>,
@@ -160,7 +160,7 @@ fn examples(examples: &Examples, report: &RunReport) -> Section {
         ),
         None => (
             "Each row with the columns that come back worst: the value, and what the model makes \
-             of it.",
+             of it, both as the model sees them, prepared.",
             Block::Table(example_table(examples, &report.column_names)),
         ),
     };

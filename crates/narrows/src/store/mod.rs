@@ -1,4 +1,6 @@
-//! What is kept: run folders, written aside and renamed.
+//! What is kept: run folders, arrays and pictures, each written aside and renamed.
+//!
+//! A run folder holds
 //!
 //! ```text
 //! config.json           what was asked for, complete; data with its hash; version
@@ -9,10 +11,19 @@
 //! report.html           one page
 //! ```
 
+mod aside;
 mod folder;
+mod image;
+mod json;
+mod npy;
+pub(crate) mod pca;
 mod run;
 mod weights;
 
-pub use folder::{check_replaceable, read_json, write_folder, write_json};
+pub use aside::write_aside;
+pub use folder::{Folder, check_replaceable, write_folder, write_pictures};
+pub use image::write_image;
+pub use json::{read_json, write_json};
+pub use npy::{NpyWriter, write_npy};
 pub use run::Run;
 pub use weights::Weights;

@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use ndarray::{ArrayView1, ArrayViewD, IxDyn, arr0};
+use ndarray::{ArrayViewD, IxDyn};
 use serde_json::Value;
 
-use super::folder::CONFIG;
+use super::folder::{CONFIG, PREPARATION, WEIGHTS};
+use super::pca::Told;
 use super::{Weights, read_json, write_json};
 use crate::data::Preparation;
 use crate::error::{Error, Result};
-use crate::model::{Linear, Model, Pca, pca};
+use crate::model::pca::Solver;
+use crate::model::{Linear, Model, Pca};
 
-const PREPARATION: &str = "preparation.json";
-const WEIGHTS: &str = "weights.safetensors";
 /// What the names of the tensors of the PCA beside another model begin with.
 const BASELINE: &str = "baseline.";
 
@@ -39,11 +39,11 @@ impl Run {
         write_json(&folder.join(PREPARATION), &self.preparation)?;
         let mut weights = Weights::default();
         match &self.model {
-            Model::Pca(pca) => insert_pca(&mut weights, "", pca),
+            Model::Pca(pca) => weights.insert_pca("", pca),
             Model::Linear(linear) => insert_linear(&mut weights, linear)?,
         }
         if let Some(pca) = &self.baseline {
-            insert_pca(&mut weights, BASELINE, pca);
+            weights.insert_pca(BASELINE, pca);
         }
         weights.write(&folder.join(WEIGHTS))
     }
@@ -67,7 +67,10 @@ impl Run {
         let weights = Weights::read(&folder.join(WEIGHTS))?;
         let kind = config["model"]["kind"].as_str().unwrap_or("none");
         let model = match kind {
-            "pca" => Model::Pca(read_pca(&weights, "", &config)?),
+            "pca" => {
+                let whiten = config["model"]["whiten"].as_bool().unwrap_or(false);
+                Model::Pca(weights.pca("", told(&config, whiten))?)
+            }
             "linear" => Model::Linear(read_linear(&weights)?),
             other => {
                 let problem = format!("the model is '{other}', which this version does not know");
@@ -75,25 +78,10 @@ impl Run {
             }
         };
         let baseline = match weights.contains("baseline.components") {
-            true => Some(read_pca(&weights, BASELINE, &config)?),
+            true => Some(weights.pca(BASELINE, told(&config, false))?),
             false => None,
         };
         Ok(Self { config, preparation, model, baseline })
-    }
-}
-
-fn insert_pca(weights: &mut Weights, prefix: &str, pca: &Pca) {
-    let mut insert = |name: &str, array: ArrayViewD<'_, f64>| {
-        weights.insert(&format!("{prefix}{name}"), array);
-    };
-    insert("mean", pca.mean.view().into_dyn());
-    insert("components", pca.components.view().into_dyn());
-    insert("explained_variance", pca.explained_variance.view().into_dyn());
-    insert("spectrum", ArrayView1::from(&pca.selection.spectrum).into_dyn());
-    insert("noise_variance", arr0(pca.noise_variance).view().into_dyn());
-    insert("total_variance", arr0(pca.total_variance).view().into_dyn());
-    if let Some(threshold) = &pca.selection.threshold {
-        insert("spectrum_threshold", ArrayView1::from(threshold).into_dyn());
     }
 }
 
@@ -112,36 +100,13 @@ fn read_linear(weights: &Weights) -> Result<Linear> {
     Linear::from_tensors(present.map(|name| weights.tensor_f32(name)).collect::<Result<_>>()?)
 }
 
-fn read_pca(weights: &Weights, prefix: &str, config: &Value) -> Result<Pca> {
-    let name = |name: &str| format!("{prefix}{name}");
-    let mean = weights.vector(&name("mean"), None)?;
-    let explained_variance = weights.vector(&name("explained_variance"), None)?;
-    let k = explained_variance.len();
-    let components = weights.matrix(&name("components"), (k, mean.len()))?;
-    let total_variance = weights.number(&name("total_variance"))?;
-    let rows = config["data"]["rows"].as_u64().unwrap_or(0) as usize;
+/// What the configuration tells of its PCA.
+fn told(config: &Value, whiten: bool) -> Told {
     let fitted = &config["fitted"];
-    let word = |key: &str| fitted[key].clone();
-    let threshold = name("spectrum_threshold");
-    Ok(Pca {
-        components,
-        explained_variance_ratio: &explained_variance / total_variance,
-        singular_values: explained_variance.mapv(|v| (v * (rows as f64 - 1.0)).sqrt()),
-        noise_variance: weights.number(&name("noise_variance"))?,
-        total_variance,
-        rows,
-        whiten: prefix.is_empty() && config["model"]["whiten"].as_bool().unwrap_or(false),
-        solver: serde_json::from_value(word("solver")).unwrap_or(pca::Solver::Auto),
-        selection: pca::Selection {
-            components: k,
-            reason: word("reason").as_str().unwrap_or_default().to_owned(),
-            spectrum: weights.vector(&name("spectrum"), None)?.to_vec(),
-            threshold: match weights.contains(&threshold) {
-                true => Some(weights.vector(&threshold, None)?.to_vec()),
-                false => None,
-            },
-        },
-        explained_variance,
-        mean,
-    })
+    Told {
+        rows: config["data"]["rows"].as_u64().unwrap_or(0) as usize,
+        whiten,
+        solver: serde_json::from_value(fitted["solver"].clone()).unwrap_or(Solver::Auto),
+        reason: fitted["reason"].as_str().unwrap_or_default().to_owned(),
+    }
 }

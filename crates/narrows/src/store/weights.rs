@@ -146,7 +146,7 @@ impl Weights {
         Ok((name.to_owned(), array.shape().to_vec(), values))
     }
 
-    fn bad(&self, problem: String) -> Error {
+    pub(super) fn bad(&self, problem: String) -> Error {
         Error::bad_file(&self.path, problem, REMEDY)
     }
 }

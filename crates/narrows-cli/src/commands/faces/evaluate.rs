@@ -1,14 +1,19 @@
 //! How well faces are recognised.
 
+use std::io::Write;
+
 use anyhow::Result;
 use narrows::data::{self, OpenOptions};
-use narrows::faces::{self, EvaluateOptions, Evaluation, Faces, Matcher, Pictures, Rate};
+use narrows::faces::{self, EvaluateOptions, Evaluation, Faces, Pictures, Rate};
+use narrows::store::{Folder, check_replaceable};
 
 use super::EvaluateArgs;
-use super::page::{self, Shown, label, percent};
+use super::page::{self, percent};
+use crate::commands::Screen;
 use crate::commands::table::table;
 
 pub(super) fn evaluate(args: EvaluateArgs) -> Result<()> {
+    check_replaceable(&args.out, Folder::FacesEvaluation)?;
     let open = OpenOptions { colour: args.colour, resize: args.resize, ..Default::default() };
     let dataset = data::open(&args.data, &open)?;
     let faces = Faces::read(&dataset)?;
@@ -22,23 +27,23 @@ pub(super) fn evaluate(args: EvaluateArgs) -> Result<()> {
     args.output.say(format!("{} pictures, {} splits …", faces.count(), options.splits));
     let found = faces::evaluate(&faces, &options)?;
     let pictures = Pictures::of(&faces, found.open_set_components)?;
-    let shown = Shown { faces: &faces, found: &found, pictures: &pictures };
-    page::write_evaluation(&shown, &dataset, &args.out)?;
+    page::write_evaluation(&dataset, &faces, &found, &pictures, &args.out)?;
     if args.output.json {
-        println!("{}", serde_json::to_string_pretty(&found)?);
+        writeln!(Screen, "{}", serde_json::to_string_pretty(&found)?)?;
     } else {
-        print_found(&args.data, &found);
+        print_found(&args.data, &found)?;
     }
     args.output.say(format!("written: {}", args.out.join("report.html").display()));
     Ok(())
 }
 
-fn print_found(data: &str, found: &Evaluation) {
-    println!(
+fn print_found(data: &str, found: &Evaluation) -> Result<()> {
+    writeln!(
+        Screen,
         "{data}: {} pictures of {} persons; {} splits with {} of each person in the gallery\n",
         found.faces, found.persons, found.options.splits, found.options.train_per_person
-    );
-    println!("identified, mean ± standard deviation over the splits");
+    )?;
+    writeln!(Screen, "identified, mean ± standard deviation over the splits")?;
     let mut rows: Vec<Vec<String>> = found
         .rates
         .iter()
@@ -54,24 +59,22 @@ fn print_found(data: &str, found: &Evaluation) {
         .collect();
     rows.push(vec!["raw pixels".to_owned(), String::new(), spread(found.pixels)]);
     let headings = ["#eigenfaces", "#variance", "#L2", "#cosine", "#Mahalanobis"];
-    println!("{}", table(&headings, &rows));
+    writeln!(Screen, "{}", table(&headings, &rows))?;
 
-    println!("half of the persons strangers, {} eigenfaces", found.open_set_components);
+    writeln!(Screen, "half of the persons strangers, {} eigenfaces", found.open_set_components)?;
     let rows: Vec<Vec<String>> = found
         .open_set
         .iter()
         .map(|open| {
             let accepted = |rate: f64| percent(open.correct_accept_rate(rate));
-            let name = match open.matcher {
-                Matcher::Pixels => "raw pixels",
-                Matcher::Weights(distance) => label(distance),
-            };
-            vec![name.to_owned(), spread(open.equal_error_rate), accepted(0.01), accepted(0.05)]
+            let name = open.matcher.label().to_owned();
+            vec![name, spread(open.equal_error_rate), accepted(0.01), accepted(0.05)]
         })
         .collect();
     let headings =
         ["distance", "#equal error rate", "#right at 1 % false accepts", "#right at 5 %"];
-    print!("{}", table(&headings, &rows));
+    write!(Screen, "{}", table(&headings, &rows))?;
+    Ok(())
 }
 
 fn spread(rate: Rate) -> String {

@@ -1,19 +1,24 @@
 //! Learning faces and adding to them.
 
+use std::io::Write;
+
 use anyhow::Result;
 use narrows::data::{self, OpenOptions};
 use narrows::faces::{Distance, FaceOptions, FaceSpace, Faces};
 use narrows::model::pca::Components;
+use narrows::store::{Folder, check_replaceable};
 use serde_json::{Value, json};
 
-use super::page::{label, percent};
+use super::page::percent;
 use super::{AddArgs, Output, TrainArgs, page, pictures_like};
+use crate::commands::Screen;
 use crate::commands::table::table;
 
 /// Eigenfaces that are kept where nothing else is said.
 const USUAL_COMPONENTS: usize = 40;
 
 pub(super) fn train(args: TrainArgs) -> Result<()> {
+    check_replaceable(&args.out, Folder::Faces)?;
     let open = OpenOptions { colour: args.colour, resize: args.resize, ..Default::default() };
     let dataset = data::open(&args.data, &open)?;
     let faces = Faces::read(&dataset)?;
@@ -26,17 +31,18 @@ pub(super) fn train(args: TrainArgs) -> Result<()> {
     };
     let space = FaceSpace::train(&faces, &options)?;
     page::write_space(&space, &args.out)?;
-    tell(&space, &args.output);
+    tell(&space, &args.output)?;
     args.output.say(format!("written: {}", args.out.display()));
     Ok(())
 }
 
 pub(super) fn add(args: AddArgs) -> Result<()> {
     let mut space = FaceSpace::open(&args.run)?;
+    check_replaceable(&args.run, Folder::Faces)?;
     let new = pictures_like(&space, &args.pictures, args.resize)?;
     space.add(&args.name, new.pixels.view(), &new.files)?;
     page::write_space(&space, &args.run)?;
-    tell(&space, &args.output);
+    tell(&space, &args.output)?;
     args.output.say(format!("added {} of {}", pictures(new.count()), args.name));
     Ok(())
 }
@@ -45,31 +51,33 @@ pub(super) fn pictures(count: usize) -> String {
     if count == 1 { "1 picture".to_owned() } else { format!("{count} pictures") }
 }
 
-fn tell(space: &FaceSpace, output: &Output) {
+fn tell(space: &FaceSpace, output: &Output) -> Result<()> {
     if output.json {
-        println!("{}", summary(space));
-        return;
+        writeln!(Screen, "{}", summary(space))?;
+        return Ok(());
     }
     let (gallery, pca) = (&space.gallery, &space.pca);
-    println!(
+    writeln!(
+        Screen,
         "{} of {} persons, {} × {} pixels",
         pictures(gallery.faces.len()),
         gallery.persons.len(),
         space.image.width,
         space.image.height
-    );
-    println!(
+    )?;
+    writeln!(
+        Screen,
         "{} eigenfaces with {} of the variance\n",
         pca.components.nrows(),
         percent(pca.explained_variance_ratio.sum())
-    );
+    )?;
     let rejected = |rate: Option<f64>| rate.map_or_else(|| "—".to_owned(), percent);
     let rows: Vec<Vec<String>> = Distance::ALL
         .into_iter()
         .map(|distance| {
             let thresholds = space.thresholds(distance);
             vec![
-                label(distance).to_owned(),
+                distance.label().to_owned(),
                 format!("{:.4}", thresholds.identify.accept_below),
                 rejected(thresholds.identify.false_reject_rate),
                 format!("{:.4}", thresholds.verify.accept_below),
@@ -79,12 +87,14 @@ fn tell(space: &FaceSpace, output: &Output) {
         .collect();
     let headings =
         ["distance", "#known below", "#false rejects", "#same person below", "#false rejects"];
-    print!("{}", table(&headings, &rows));
-    println!(
+    write!(Screen, "{}", table(&headings, &rows))?;
+    writeln!(
+        Screen,
         "\nat a false-accept rate of {}; not a face beyond {:.4} from face space",
         percent(space.options.false_accept_rate),
         space.face_threshold.accept_up_to
-    );
+    )?;
+    Ok(())
 }
 
 fn summary(space: &FaceSpace) -> Value {

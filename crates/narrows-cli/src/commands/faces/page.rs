@@ -5,25 +5,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use narrows::data::{Dataset, ImageShape};
-use narrows::faces::{Distance, Evaluation, FaceSpace, Faces, Matcher, Pictures};
+use narrows::faces::{Evaluation, FaceSpace, Faces, Pictures};
 use narrows::report::picture::{Tone, png};
-use narrows::report::{
-    Codes, Curve, FacesReport, Mistake, Rate, Rebuilt, Score, Spectrum, faces_page,
-};
-use narrows::{Error, store};
+use narrows::report::{FacesReport, faces_page};
+use narrows::store::{Folder, write_folder, write_json};
+use narrows::{Error, faces};
 use serde_json::json;
+
+use crate::commands::quoted;
 
 /// Mistakes that are drawn.
 const MOST_MISTAKES: usize = 24;
-
-/// The name of a distance in a sentence.
-pub(super) fn label(distance: Distance) -> &'static str {
-    match distance {
-        Distance::L2 => "L2",
-        Distance::Cosine => "cosine",
-        Distance::Mahalanobis => "Mahalanobis",
-    }
-}
 
 pub(super) fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
@@ -31,7 +23,7 @@ pub(super) fn percent(share: f64) -> String {
 
 /// Writes a trained face space with pictures of its mean face and eigenfaces.
 pub(super) fn write_space(space: &FaceSpace, run: &Path) -> Result<()> {
-    store::write_folder(run, |folder| {
+    write_folder(run, Folder::Faces, |folder| {
         space.write_into(folder)?;
         let album = Album::new(folder, space.image)?;
         album.faces(&space.mean_face(), &space.eigenfaces())
@@ -40,157 +32,47 @@ pub(super) fn write_space(space: &FaceSpace, run: &Path) -> Result<()> {
 }
 
 /// Writes the page, the scores and the pictures of an evaluation.
-pub(super) fn write_evaluation(shown: &Shown<'_>, dataset: &Dataset, out: &Path) -> Result<()> {
-    let report = shown.report(dataset);
+pub(super) fn write_evaluation(
+    dataset: &Dataset,
+    faces: &Faces,
+    found: &Evaluation,
+    pictures: &Pictures,
+    out: &Path,
+) -> Result<()> {
+    let (data, content_hash) = (&dataset.name, &dataset.content_hash);
+    let configuration =
+        json!({ "data": data, "content_hash": content_hash, "evaluate": found.options });
+    let version = env!("CARGO_PKG_VERSION");
     let scores = json!({
-        "data": dataset.name,
-        "content_hash": dataset.content_hash,
-        "version": env!("CARGO_PKG_VERSION"),
-        "evaluation": shown.found,
+        "data": data,
+        "content_hash": content_hash,
+        "version": version,
+        "evaluation": found,
     });
-    store::write_folder(out, |folder| {
-        write(&folder.join("scores.json"), format!("{scores:#}\n").as_bytes())?;
+    let report = FacesReport {
+        data,
+        command: &command(),
+        configuration: &configuration,
+        faces,
+        found,
+        pictures,
+    };
+    write_folder(out, Folder::FacesEvaluation, |folder| {
+        write_json(&folder.join("scores.json"), &scores)?;
         write(&folder.join("report.html"), faces_page(&report).as_bytes())?;
-        let album = Album::new(folder, report.image)?;
-        album.faces(&report.mean_face, &report.eigenfaces)?;
-        album.rebuilt(report.rebuilt.as_ref())?;
-        album.mistakes(&report.mistakes)
+        let album = Album::new(folder, faces.image)?;
+        album.faces(&pictures.mean_face, &pictures.eigenfaces)?;
+        album.rebuilt(&faces.pixels.row(0).to_vec(), &pictures.rebuilt)?;
+        album.mistakes(faces, &found.mistakes)
     })?;
     Ok(())
 }
 
-/// An evaluation and what there is to see of the faces.
-pub(super) struct Shown<'a> {
-    pub(super) faces: &'a Faces,
-    pub(super) found: &'a Evaluation,
-    pub(super) pictures: &'a Pictures,
-}
-
-impl Shown<'_> {
-    fn report(&self, dataset: &Dataset) -> FacesReport {
-        let found = self.found;
-        let arguments: Vec<String> = std::env::args().skip(1).map(quoted).collect();
-        FacesReport {
-            title: "Recognising faces".to_owned(),
-            data: dataset.name.clone(),
-            command: format!("narrows {}", arguments.join(" ")),
-            people: found.persons,
-            images: found.faces,
-            image: self.faces.image,
-            splits: found.options.splits,
-            train_per_person: found.options.train_per_person,
-            seed: found.options.seed,
-            rates: self.rates(),
-            roc: Some(self.curves()),
-            mean_face: self.pictures.mean_face.clone(),
-            eigenfaces: self.pictures.eigenfaces.clone(),
-            spectrum: Some(self.spectrum()),
-            rebuilt: Some(self.rebuilt()),
-            gallery: self.gallery(),
-            mistakes: found.mistakes.iter().map(|m| self.mistake(m)).collect(),
-            scores: self.scores(),
-            configuration: json!({
-                "data": dataset.name,
-                "content_hash": dataset.content_hash,
-                "evaluate": found.options,
-            }),
-        }
-    }
-
-    fn rates(&self) -> Vec<Rate> {
-        let rate = |distance: &str, components, rate: narrows::faces::Rate| Rate {
-            distance: distance.to_owned(),
-            components,
-            mean: rate.mean,
-            standard_deviation: rate.sd,
-        };
-        let mut rates = vec![rate(label(Distance::L2), None, self.found.pixels)];
-        for at in &self.found.rates {
-            let components = Some(at.components);
-            rates.push(rate(label(Distance::L2), components, at.l2));
-            rates.push(rate(label(Distance::Cosine), components, at.cosine));
-            rates.push(rate(label(Distance::Mahalanobis), components, at.mahalanobis));
-        }
-        rates
-    }
-
-    fn curves(&self) -> Vec<Curve> {
-        let curve = |open: &narrows::faces::OpenSet| Curve {
-            name: match open.matcher {
-                Matcher::Pixels => "raw pixels".to_owned(),
-                Matcher::Weights(distance) => label(distance).to_owned(),
-            },
-            points: open
-                .curve
-                .iter()
-                .map(|point| [point.false_accept_rate, point.correct_accept_rate])
-                .collect(),
-            equal_error_rate: open.equal_error_rate.mean,
-        };
-        self.found.open_set.iter().map(curve).collect()
-    }
-
-    fn scores(&self) -> Vec<Score> {
-        let strangers = "false accepts = 1 − correct accepts, by nearest known face";
-        let meaning = "Half of the persons are strangers to gallery and eigenfaces. So often is one \
-                       of them let in, and so often a known person not recognised as who they are.";
-        let of = |open: &narrows::faces::OpenSet| Score {
-            name: format!("equal_error_rate_{}", open.matcher),
-            value: 100.0 * open.equal_error_rate.mean,
-            unit: "%".to_owned(),
-            formula: strangers.to_owned(),
-            meaning: meaning.to_owned(),
-        };
-        self.found.open_set.iter().map(of).collect()
-    }
-
-    fn spectrum(&self) -> Spectrum {
-        let (pca, chosen) = (&self.pictures.pca, self.found.open_set_components);
-        Spectrum {
-            explained_variance: pca.explained_variance.to_vec(),
-            ratio: pca.explained_variance_ratio.to_vec(),
-            total_variance: pca.total_variance,
-            chosen,
-            reason: format!("Strangers and mistakes are looked at with {chosen} eigenfaces."),
-            null_threshold: None,
-        }
-    }
-
-    fn rebuilt(&self) -> Rebuilt {
-        let steps = self.pictures.rebuilt.iter();
-        Rebuilt {
-            original: self.faces.pixels.row(0).to_vec(),
-            steps: steps.map(|s| (s.components, s.pixels.clone(), s.squared_error)).collect(),
-        }
-    }
-
-    fn gallery(&self) -> Option<Codes> {
-        let people = self.faces.people.as_ref()?;
-        Some(Codes {
-            rows: self.pictures.plane.len(),
-            points: self.pictures.plane.clone(),
-            classes: people.classes.clone(),
-            class_names: people.names.clone(),
-            axis_names: ["eigenface 1", "eigenface 2"].map(String::from),
-        })
-    }
-
-    fn mistake(&self, mistake: &narrows::faces::Mistake) -> Mistake {
-        let picture = |face: usize| self.faces.pixels.row(face).to_vec();
-        let name = |face: usize| {
-            self.faces.people.as_ref().map_or(String::new(), |p| p.names[p.classes[face]].clone())
-        };
-        Mistake {
-            probe: picture(mistake.probe),
-            found: picture(mistake.taken_for),
-            true_name: name(mistake.probe),
-            found_name: name(mistake.taken_for),
-            distance: mistake.distance,
-            margin: mistake.margin(),
-            nearest_true: picture(mistake.own),
-            nearest_true_distance: mistake.own_distance,
-        }
-    }
+/// The command that was given.
+fn command() -> String {
+    let arguments = std::env::args_os().skip(1);
+    let words = arguments.map(|argument| quoted(&argument.to_string_lossy()));
+    std::iter::once("narrows".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// A folder of PNG files.
@@ -218,23 +100,24 @@ impl Album {
         Ok(())
     }
 
-    fn rebuilt(&self, rebuilt: Option<&Rebuilt>) -> narrows::Result<()> {
-        let Some(rebuilt) = rebuilt else { return Ok(()) };
-        let tone = Tone::of([&rebuilt.original]);
-        self.write("rebuilt-original", &rebuilt.original, tone)?;
-        for (k, face, _) in &rebuilt.steps {
-            self.write(&format!("rebuilt-{k:03}"), face, tone)?;
+    fn rebuilt(&self, original: &Vec<f32>, steps: &[faces::Rebuilt]) -> narrows::Result<()> {
+        let tone = Tone::of([original]);
+        self.write("rebuilt-original", original, tone)?;
+        for step in steps {
+            self.write(&format!("rebuilt-{:03}", step.components), &step.pixels, tone)?;
         }
         Ok(())
     }
 
-    fn mistakes(&self, mistakes: &[Mistake]) -> narrows::Result<()> {
+    fn mistakes(&self, faces: &Faces, mistakes: &[faces::Mistake]) -> narrows::Result<()> {
+        let pixels = |face: usize| faces.pixels.row(face).to_vec();
         for (place, mistake) in mistakes.iter().take(MOST_MISTAKES).enumerate() {
-            let tone = Tone::of([&mistake.probe]);
-            let place = place + 1;
-            self.write(&format!("mistake-{place:02}-probe"), &mistake.probe, tone)?;
-            self.write(&format!("mistake-{place:02}-taken-for"), &mistake.found, tone)?;
-            self.write(&format!("mistake-{place:02}-own"), &mistake.nearest_true, tone)?;
+            let name = |what: &str| format!("mistake-{:02}-{what}", place + 1);
+            let probe = pixels(mistake.probe);
+            let tone = Tone::of([&probe]);
+            self.write(&name("probe"), &probe, tone)?;
+            self.write(&name("taken-for"), &pixels(mistake.taken_for), tone)?;
+            self.write(&name("own"), &pixels(mistake.own), tone)?;
         }
         Ok(())
     }
@@ -242,8 +125,4 @@ impl Album {
 
 fn write(path: &Path, bytes: &[u8]) -> narrows::Result<()> {
     fs::write(path, bytes).map_err(|error| Error::write(path, error))
-}
-
-fn quoted(argument: String) -> String {
-    if argument.contains(char::is_whitespace) { format!("'{argument}'") } else { argument }
 }

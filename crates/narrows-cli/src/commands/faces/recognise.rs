@@ -1,12 +1,14 @@
 //! Who is it, and are these two the same?
 
+use std::io::Write;
+
 use anyhow::Result;
 use narrows::Error;
 use narrows::faces::{FaceSpace, Faces, Identification, Verdict};
 use serde_json::{Value, json};
 
-use super::page::label;
 use super::{IdentifyArgs, VerifyArgs, pictures_like};
+use crate::commands::Screen;
 use crate::commands::table::table;
 
 pub(super) fn identify(args: IdentifyArgs) -> Result<()> {
@@ -27,7 +29,7 @@ pub(super) fn identify(args: IdentifyArgs) -> Result<()> {
             "face_threshold": space.face_threshold,
             "faces": faces,
         });
-        println!("{limits}");
+        writeln!(Screen, "{limits}")?;
         return Ok(());
     }
     let rows: Vec<Vec<String>> = found
@@ -36,10 +38,10 @@ pub(super) fn identify(args: IdentifyArgs) -> Result<()> {
         .map(|(place, found)| as_row(&space, &probes, place, found))
         .collect();
     let headings = ["picture", "person", "nearest", "#distance", "#margin", "#from face space"];
-    print!("{}", table(&headings, &rows));
+    write!(Screen, "{}", table(&headings, &rows))?;
     args.output.say(format!(
         "{} distance; known below {:.4}, not a face beyond {:.4} from face space",
-        label(how.distance),
+        how.distance.label(),
         threshold.accept_below,
         space.face_threshold.accept_up_to
     ));
@@ -99,7 +101,7 @@ pub(super) fn verify(args: VerifyArgs) -> Result<()> {
     }
     let found = space.verify(probes.pixels.row(0), probes.pixels.row(1), how.distance)?;
     if args.output.json {
-        println!("{}", json!({ "distance_kind": how.distance, "verification": found }));
+        writeln!(Screen, "{}", json!({ "distance_kind": how.distance, "verification": found }))?;
         return Ok(());
     }
     let strange = specs.iter().zip(found.is_face).find(|(_, is_face)| !is_face);
@@ -108,16 +110,18 @@ pub(super) fn verify(args: VerifyArgs) -> Result<()> {
         (None, true) => "the same person".to_owned(),
         (None, false) => "different persons".to_owned(),
     };
-    println!("{answer}");
-    println!(
+    writeln!(Screen, "{answer}")?;
+    writeln!(
+        Screen,
         "{} distance {:.4}, the same person below {:.4}",
-        label(how.distance),
+        how.distance.label(),
         found.distance,
         found.accept_below
-    );
-    println!(
+    )?;
+    writeln!(
+        Screen,
         "from face space {:.4} and {:.4}, not a face beyond {:.4}",
         found.from_face_space[0], found.from_face_space[1], space.face_threshold.accept_up_to
-    );
+    )?;
     Ok(())
 }

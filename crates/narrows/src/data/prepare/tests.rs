@@ -417,3 +417,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn prepared_columns_have_names() {
+    let set = table(&array![[30.0, 1.0, 60.0], [40.0, 0.0, 70.0]]);
+    let fitted = Preparation::fit(&set, &config(Scale::Auto)).unwrap();
+    let names = ["age", "colour = blue", "colour = green", "colour = red", "weight"];
+    assert_eq!(fitted.column_names(), names);
+    assert_eq!(fitted.column_names().len(), fitted.output_dim());
+    let unnamed = Preparation::fit(&numbers(&array![[1.0], [2.0]]), &config(Scale::Auto)).unwrap();
+    assert!(unnamed.column_names().is_empty());
+}

@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 use crate::random::Random;
 use head::Person;
 
+/// Pixels of all pictures together at most.
+const MOST_PIXELS: u64 = 1 << 30;
+
 /// How many faces to make and how much may vary between them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FaceKnobs {
@@ -86,7 +89,7 @@ pub struct Faces {
 /// all equal.
 ///
 /// # Errors
-/// If a knob is outside its range.
+/// If a knob is outside its range, or there would be more than 2³⁰ pixels.
 pub fn generate(knobs: &FaceKnobs) -> Result<Faces> {
     knobs.check()?;
     let people: Vec<Person> = (0..knobs.people).map(|index| Person::draw(knobs, index)).collect();
@@ -112,6 +115,16 @@ impl FaceKnobs {
         }
         if !(16..=256).contains(&self.size) {
             return refuse("size", "between 16 and 256", self.size.to_string());
+        }
+        let [people, images, size] = [self.people, self.images_per_person, self.size];
+        let pixels = [people, images, size, size].map(|knob| knob as u64).iter().product::<u64>();
+        if pixels > MOST_PIXELS {
+            return Err(Error::mistake(
+                "make faces",
+                format!("people · images · size² of at most {MOST_PIXELS} pixels"),
+                format!("{people} · {images} · {size}² = {pixels}"),
+                "make fewer or smaller pictures",
+            ));
         }
         let ranged = [
             ("lighting", self.lighting, 1.5),
@@ -184,6 +197,14 @@ mod tests {
     fn difference(a: &[u8], b: &[u8]) -> f64 {
         let squares = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2));
         (squares.sum::<f64>() / a.len() as f64).sqrt()
+    }
+
+    #[test]
+    fn more_pixels_than_memory_holds_are_refused() {
+        let many = FaceKnobs { people: 10_000, images_per_person: 10_000, size: 256, ..still() };
+        let message = generate(&many).unwrap_err().to_string();
+        assert!(message.contains("at most 1073741824 pixels"), "{message}");
+        assert!(message.contains("10000 · 10000 · 256² = 6553600000000"), "{message}");
     }
 
     #[test]

@@ -7,6 +7,19 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
+/// What files and folders are called until they are whole begins with this.
+pub(super) const PREFIX: &str = ".narrows-";
+
+/// Writes a file whole or not at all.
+///
+/// # Errors
+/// If it cannot be written; a file that was there before then stays as it was.
+pub fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut aside = Aside::create(path)?;
+    aside.write_all(bytes).map_err(|error| aside.failed(error))?;
+    aside.finish()
+}
+
 /// A temporary file beside `path` that takes its name when it is finished and vanishes otherwise.
 pub(super) struct Aside {
     file: NamedTempFile,
@@ -47,7 +60,7 @@ impl Write for Aside {
 
 fn builder() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".narrows-");
+    builder.prefix(PREFIX);
     // Temporary files are private by default; what is kept should be as readable as any new file.
     #[cfg(unix)]
     {
@@ -55,4 +68,21 @@ fn builder() -> tempfile::Builder<'static, 'static> {
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writing_replaces_a_file_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("report.html");
+        write_aside(&path, b"old").expect("writes");
+        write_aside(&path, b"new").expect("writes");
+        assert_eq!(std::fs::read(&path).expect("reads"), b"new");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("lists").count(), 1);
+        let error = write_aside(&folder.path().join("none/x"), b"").expect_err("no folder");
+        assert_eq!(error.exit_code(), 2);
+    }
 }
