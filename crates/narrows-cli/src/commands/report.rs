@@ -130,6 +130,7 @@ fn model_name(model: &Model) -> &'static str {
     match model {
         Model::Pca(_) => "PCA",
         Model::Linear(_) => "Linear autoencoder",
+        Model::Network(_) => "Deep autoencoder",
     }
 }
 
@@ -140,6 +141,9 @@ fn components(model: &Model) -> Vec<Vec<f32>> {
         Model::Linear(linear) => {
             let columns = linear.decoder().reversed_axes();
             columns.outer_iter().take(COMPONENTS).map(|column| column.to_vec()).collect()
+        }
+        Model::Network(network) => {
+            network.weight(0).outer_iter().take(COMPONENTS).map(|row| row.to_vec()).collect()
         }
     }
 }
@@ -209,7 +213,7 @@ fn codes(run: &Run, dataset: &Dataset, rows: &dyn Source) -> Result<Option<Codes
         Model::Pca(pca) => {
             format!("component {} ({:.1} %)", k + 1, 100.0 * pca.explained_variance_ratio[k])
         }
-        Model::Linear(_) => format!("latent {}", k + 1),
+        Model::Linear(_) | Model::Network(_) => format!("latent {}", k + 1),
     };
     let labels = dataset.labels.as_ref();
     Ok(Some(Codes {

@@ -92,7 +92,7 @@ pub fn evaluate(
     let mut other = baseline.as_ref().map(|_| Errors::new(dim, bounds));
     let mut identity = match model {
         Model::Pca(pca) => Some(Identity::new(pca)),
-        Model::Linear(_) => None,
+        Model::Linear(_) | Model::Network(_) => None,
     };
     let mut start = 0;
     while start < count {

@@ -299,4 +299,9 @@ impl Trainable for Linear {
     fn rules(&self) -> Vec<Rule> {
         vec![Rule::Decayed; if self.is_tied() { 1 } else { 2 }]
     }
+
+    fn operations_per_row(&self) -> usize {
+        // Two products forward and three back, where the rows' own derivative is not wanted.
+        10 * self.decoder.rows() * self.decoder.cols()
+    }
 }

@@ -127,6 +127,9 @@ pub trait Trainable<T: Real = f32> {
     /// What a step may do to each parameter.
     fn rules(&self) -> Vec<Rule>;
 
+    /// Multiplications and additions of one row, forward and back.
+    fn operations_per_row(&self) -> usize;
+
     /// Numbers that passes forward change and no gradient does, such as running means.
     fn buffers(&self) -> Vec<&[T]> {
         Vec::new()
@@ -146,6 +149,8 @@ pub enum Model {
     Pca(Pca),
     /// A linear autoencoder.
     Linear(Linear),
+    /// An autoencoder of layers.
+    Network(Network),
 }
 
 impl Model {
@@ -153,6 +158,7 @@ impl Model {
         match self {
             Self::Pca(pca) => pca,
             Self::Linear(linear) => linear,
+            Self::Network(network) => network,
         }
     }
 
@@ -174,6 +180,7 @@ impl Model {
         match self {
             Self::Pca(pca) => pca.transform(x),
             Self::Linear(linear) => through_f32(x, |x| linear.encode(x)),
+            Self::Network(network) => through_f32(x, |x| network.encode(x)),
         }
     }
 
@@ -185,6 +192,7 @@ impl Model {
         match self {
             Self::Pca(pca) => pca.inverse_transform(z),
             Self::Linear(linear) => through_f32(z, |z| linear.decode(z)),
+            Self::Network(network) => through_f32(z, |z| network.decode(z)),
         }
     }
 
@@ -195,7 +203,7 @@ impl Model {
     pub fn fill_missing(&self, x: &mut Array2<f64>) -> Result<()> {
         match self {
             Self::Pca(pca) => pca.fill_missing(x),
-            Self::Linear(_) => Ok(()),
+            Self::Linear(_) | Self::Network(_) => Ok(()),
         }
     }
 }

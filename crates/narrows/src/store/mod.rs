@@ -9,6 +9,7 @@
 //! history.jsonl         one line per epoch, where there was training
 //! scores.json           what was measured
 //! report.html           one page
+//! checkpoint/           where training stands, until it ends
 //! ```
 
 mod aside;
@@ -18,6 +19,7 @@ mod json;
 mod npy;
 pub(crate) mod pca;
 mod run;
+mod state;
 mod weights;
 
 pub use aside::write_aside;
@@ -26,4 +28,5 @@ pub use image::write_image;
 pub use json::{read_json, write_json};
 pub use npy::{NpyWriter, write_npy};
 pub use run::Run;
+pub use state::{read_state, write_state};
 pub use weights::Weights;

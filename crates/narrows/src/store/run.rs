@@ -10,8 +10,9 @@ use super::pca::Told;
 use super::{Weights, read_json, write_json};
 use crate::data::Preparation;
 use crate::error::{Error, Result};
+use crate::model::network::Shape;
 use crate::model::pca::Solver;
-use crate::model::{Linear, Model, Pca};
+use crate::model::{Linear, Model, Network, Pca};
 
 /// What the names of the tensors of the PCA beside another model begin with.
 const BASELINE: &str = "baseline.";
@@ -40,7 +41,8 @@ impl Run {
         let mut weights = Weights::default();
         match &self.model {
             Model::Pca(pca) => weights.insert_pca("", pca),
-            Model::Linear(linear) => insert_linear(&mut weights, linear)?,
+            Model::Linear(linear) => insert_tensors(&mut weights, linear.tensors())?,
+            Model::Network(network) => insert_tensors(&mut weights, network.tensors())?,
         }
         if let Some(pca) = &self.baseline {
             weights.insert_pca(BASELINE, pca);
@@ -72,6 +74,7 @@ impl Run {
                 Model::Pca(weights.pca("", told(&config, whiten))?)
             }
             "linear" => Model::Linear(read_linear(&weights)?),
+            "network" => Model::Network(read_network(&config, &path, &weights)?),
             other => {
                 let problem = format!("the model is '{other}', which this version does not know");
                 return Err(Error::bad_file(path, problem, "use the version that wrote it"));
@@ -85,13 +88,27 @@ impl Run {
     }
 }
 
-fn insert_linear(weights: &mut Weights, linear: &Linear) -> Result<()> {
-    for (name, shape, values) in linear.tensors() {
+fn insert_tensors(
+    weights: &mut Weights,
+    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
+) -> Result<()> {
+    for (name, shape, values) in tensors {
         let array = ArrayViewD::from_shape(IxDyn(&shape), &values)
             .map_err(|error| Error::failure("write weights", error.to_string(), "report it"))?;
         weights.insert_f32(&name, array);
     }
     Ok(())
+}
+
+/// The network whose shape the configuration tells.
+fn read_network(config: &Value, path: &Path, weights: &Weights) -> Result<Network> {
+    let shape: Shape = serde_json::from_value(config["network"].clone())
+        .map_err(|error| Error::bad_file(path, format!("network: {error}"), "fit again"))?;
+    let mut network = Network::of_shape(&shape)?;
+    let names = network.tensors().into_iter().map(|(name, ..)| name);
+    let tensors: Result<Vec<_>> = names.map(|name| weights.tensor_f32(&name)).collect();
+    network.set_tensors(tensors?)?;
+    Ok(network)
 }
 
 fn read_linear(weights: &Weights) -> Result<Linear> {

@@ -28,6 +28,8 @@ const KNOT: usize = 7;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentationOptions {
+    /// The share of the rows that are changed, anew in each epoch.
+    pub share: f64,
     /// Largest shift in each direction, in pixels.
     pub shift: f64,
     /// Largest rotation, in degrees.
@@ -38,7 +40,14 @@ pub struct AugmentationOptions {
 
 impl Default for AugmentationOptions {
     fn default() -> Self {
-        Self { shift: 0.0, rotation: 0.0, elastic: 0.0 }
+        Self { share: 1.0, shift: 0.0, rotation: 0.0, elastic: 0.0 }
+    }
+}
+
+impl AugmentationOptions {
+    /// Whether anything is changed at all.
+    pub fn changes(&self) -> bool {
+        self.share > 0.0 && (self.shift > 0.0 || self.rotation > 0.0 || self.elastic > 0.0)
     }
 }
 
@@ -62,6 +71,9 @@ struct Field {
 impl Augmentation {
     /// Changes one row in place; `room` is kept from row to row.
     pub(super) fn apply(&self, row: &mut [f32], room: &mut Vec<f32>, random: &mut Random) {
+        if random.uniform() >= self.options.share {
+            return;
+        }
         let ImageShape { height, width, channels } = self.shape;
         room.clear();
         room.extend_from_slice(row);
@@ -86,7 +98,7 @@ impl Augmentation {
     }
 
     fn draw(&self, random: &mut Random) -> Field {
-        let AugmentationOptions { shift, rotation, elastic } = self.options;
+        let AugmentationOptions { shift, rotation, elastic, .. } = self.options;
         let mut within = |limit: f64| if limit > 0.0 { random.between(-limit, limit) } else { 0.0 };
         let shift = [within(shift), within(shift)];
         let angle = within(rotation).to_radians();
@@ -158,7 +170,7 @@ mod tests {
 
     #[test]
     fn values_stay_in_the_range_of_the_picture() {
-        let options = AugmentationOptions { shift: 3.0, rotation: 40.0, elastic: 2.0 };
+        let options = AugmentationOptions { share: 1.0, shift: 3.0, rotation: 40.0, elastic: 2.0 };
         for seed in 0..20 {
             let (old, new) = changed(options, seed);
             assert_ne!(old, new);

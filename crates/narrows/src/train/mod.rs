@@ -57,6 +57,21 @@ pub struct Epoch {
     pub rows_per_second: f64,
 }
 
+/// What is about to be trained, for whoever watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beginning {
+    /// Numbers that are learned.
+    pub parameters: usize,
+    /// Multiplications and additions of one row, forward and back.
+    pub operations_per_row: usize,
+    /// Rows that are trained on.
+    pub rows: usize,
+    /// Rows that are kept out to measure.
+    pub validation_rows: usize,
+    /// Epochs that were done before.
+    pub epochs_done: usize,
+}
+
 /// What one step brought, for whoever watches.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
@@ -83,6 +98,9 @@ pub enum Wish {
 
 /// Whoever watches the training.
 pub trait Observer {
+    /// Before the first step.
+    fn begin(&mut self, _: &Beginning) {}
+
     /// After every step.
     fn step(&mut self, _: &Step) -> Wish {
         Wish::GoOn
@@ -137,6 +155,13 @@ pub fn fit(
         model.parameters().iter().map(|parameter| vec![0.0; parameter.len()]).collect();
     let rules = model.rules();
     let mut desk = Desk::default();
+    observer.begin(&Beginning {
+        parameters: gradients.iter().map(Vec::len).sum(),
+        operations_per_row: model.operations_per_row(),
+        rows: rows.len(),
+        validation_rows: held_out.len(),
+        epochs_done: state.progress.epoch,
+    });
 
     while state.progress.epoch < options.epochs && !exhausted(&state.progress, options) {
         let epoch = state.progress.epoch;

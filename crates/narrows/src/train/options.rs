@@ -156,10 +156,11 @@ impl TrainOptions {
             ),
             (
                 "augmentation",
-                "numbers of at least 0",
+                "numbers of at least 0, `share` at most 1",
                 [augmentation.shift, augmentation.rotation, augmentation.elastic]
                     .iter()
-                    .all(|&size| size >= 0.0 && size.is_finite()),
+                    .all(|&size| size >= 0.0 && size.is_finite())
+                    && (0.0..=1.0).contains(&augmentation.share),
                 format!("{augmentation:?}"),
             ),
         ];

@@ -45,6 +45,21 @@ pub struct Checkpoint {
     pub vectors: Vec<(String, Vec<f32>)>,
 }
 
+impl Checkpoint {
+    /// From what was kept of one: its progress as JSON and its vectors.
+    ///
+    /// # Errors
+    /// If the progress cannot be read.
+    pub fn from_kept(
+        progress: &serde_json::Value,
+        vectors: Vec<(String, Vec<f32>)>,
+    ) -> Result<Self> {
+        let progress =
+            Progress::deserialize(progress).map_err(|error| misfit(error.to_string()))?;
+        Ok(Self { progress, vectors })
+    }
+}
+
 /// The vectors that training keeps beside the model.
 #[derive(Debug)]
 pub(super) struct State {

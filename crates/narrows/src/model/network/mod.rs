@@ -24,6 +24,7 @@ mod tensors;
 mod tests;
 
 pub use layer::{Initialisation, Layer, Normalisation};
+pub use tensors::{LayerShape, Shape};
 
 use serde::{Deserialize, Serialize};
 
@@ -148,19 +149,6 @@ impl<T: Real> Network<T> {
     /// Leaves the first `count` layers as they are from now on.
     pub fn freeze(&mut self, count: usize) {
         self.frozen = count.min(self.layers.len());
-    }
-
-    /// Numbers that are learned.
-    pub fn parameter_count(&self) -> usize {
-        self.layers.iter().flat_map(Layer::parameters).map(<[T]>::len).sum()
-    }
-
-    /// Multiplications and additions of one row, forward and back: two for each weight and product.
-    pub fn operations_per_row(&self) -> usize {
-        let products = |layer: &Layer<T>| 2 * layer.input_dim() * layer.output_dim();
-        let forward: usize = self.layers.iter().map(products).sum();
-        // The first layer has no input whose derivative is wanted.
-        3 * forward - self.layers.first().map_or(0, products)
     }
 
     /// The weights `(d_l, d_(l−1))` of layer `place`.

@@ -321,6 +321,13 @@ impl<T: Real> Trainable<T> for Network<T> {
         rules
     }
 
+    fn operations_per_row(&self) -> usize {
+        let products = |layer: &Layer<T>| 2 * layer.input_dim() * layer.output_dim();
+        let forward: usize = self.layers.iter().map(products).sum();
+        // The derivative by the rows themselves is not wanted.
+        3 * forward - self.layers.first().map_or(0, products)
+    }
+
     fn buffers(&self) -> Vec<&[T]> {
         let running = self.layers.iter().map(|layer| &layer.running);
         running.flat_map(|(means, variances)| [means.as_slice(), variances]).collect()

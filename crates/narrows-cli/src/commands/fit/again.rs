@@ -1,0 +1,71 @@
+//! The command that makes a run again.
+
+use anyhow::Result;
+use narrows::recipe::Recipe;
+use narrows::store::Run;
+use serde_json::{Value, json};
+
+use super::super::quoted;
+use super::settings::value_of;
+
+/// The command that makes a run again: model and data, and every key that is not as usual.
+pub(in super::super) fn command(run: &Run) -> Result<String> {
+    let kind = serde_json::from_value(run.config["model"]["kind"].clone())?;
+    let mut usual = serde_json::to_value(Recipe::of(kind))?;
+    usual["model"]["kind"] = Value::Null;
+    let mut words = vec!["narrows".to_owned(), "fit".to_owned()];
+    add_unusual(&run.config, &usual, "", &mut words);
+    Ok(words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
+}
+
+/// Adds what says each key of a recipe whose value is not the usual one.
+fn add_unusual(config: &Value, usual: &Value, table: &str, words: &mut Vec<String>) {
+    for (name, usual) in usual.as_object().into_iter().flatten() {
+        let (key, value) = (format!("{table}{name}"), &config[name]);
+        if usual.is_object() {
+            add_unusual(value, usual, &format!("{key}."), words);
+        } else if value != usual && !value.is_null() {
+            words.extend(option(&key, value));
+        }
+    }
+}
+
+/// The option that gives `value` to a key; a test runs it.
+fn option(key: &str, value: &Value) -> Vec<String> {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let name = match key {
+        "data.colour" if value == &json!(true) => return vec!["--colour".to_owned()],
+        "data.resize" => {
+            return vec!["--resize".to_owned(), format!("{}x{}", value[0], value[1])];
+        }
+        "model.kind" => "--model",
+        "data.path" => "--data",
+        "data.labels" => "--labels",
+        "data.label_column" => "--label-column",
+        "prepare.missing" => "--missing",
+        "seed" => "--seed",
+        // A word that would be read as a number has to stand in quotes.
+        _ if value_of(&text) == *value => return vec!["--set".to_owned(), format!("{key}={text}")],
+        _ => return vec!["--set".to_owned(), format!("{key}={value}")],
+    };
+    vec![name.to_owned(), text]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_said_so_that_it_is_read_back() {
+        let values =
+            [json!(30), json!(1e-7), json!(true), json!("gram"), json!("30"), json!([2, 3])];
+        for value in values {
+            let [_, said] = &option("model.x", &value)[..] else { panic!("{value}") };
+            let (_, text) = said.split_once('=').expect("KEY=VALUE");
+            assert_eq!(value_of(text), value);
+        }
+        assert_eq!(quoted("runs/a=1"), "runs/a=1");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

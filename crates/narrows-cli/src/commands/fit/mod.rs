@@ -1,0 +1,229 @@
+//! `narrows fit`: learn a model into a run folder.
+
+mod again;
+mod keys;
+mod settings;
+mod watch;
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Args;
+use narrows::Error;
+use narrows::model::Model;
+use narrows::recipe::{Fitted, Kind, Recipe};
+use narrows::store::{Folder, check_replaceable, write_aside, write_folder, write_json};
+use narrows::train::Epoch;
+use serde_json::{Map, Value, json};
+
+use super::{Output, Screen, figure, size};
+use watch::{Left, Watch};
+
+pub(super) use again::command;
+
+/// Learn a model from rows, into a run folder
+///
+/// Settings come from the recipe, then from the options here, then from --set; what is not said has
+/// a default. Tall data are read once and never held in memory whole: PCA of d columns needs 64·d²
+/// bytes up to d = 1,024 and 8·d² beyond, plus two blocks of rows. What is trained
+/// holds the rows in memory as f32, and keeps a checkpoint in the run folder until it ends: Ctrl-C
+/// writes one, and --resume goes on from it to the same bits.
+///
+/// Example: narrows fit --model pca --set model.components=30 --data train.npy --out runs/a
+#[derive(Debug, Args)]
+pub(crate) struct FitArgs {
+    /// A recipe (TOML)
+    recipe: Option<PathBuf>,
+    /// The kind of model: pca, linear (an autoencoder learned by following gradients) or network (an
+    /// autoencoder of layers)
+    #[arg(long, value_name = "KIND")]
+    model: Option<String>,
+    /// Rows: a file (npy, npz, idx, csv, tsv; gzipped too), a folder of pictures, `PATH#name` in an
+    /// npz, or `demo:digits`
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+    /// A file with one label per row
+    #[arg(long, value_name = "PATH")]
+    labels: Option<String>,
+    /// The column of a table that holds the labels
+    #[arg(long, value_name = "NAME")]
+    label_column: Option<String>,
+    /// Keep the colours of pictures
+    #[arg(long)]
+    colour: bool,
+    /// Bring pictures to this size
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
+    resize: Option<(usize, usize)>,
+    /// What becomes of missing values: refuse, mean or em
+    #[arg(long, value_name = "HOW")]
+    missing: Option<String>,
+    /// Set any key of the recipe, as in model.components=30
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Seed of everything random
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The run folder to write; an earlier run of that name is replaced at the end
+    #[arg(long, value_name = "DIR", default_value = "runs/latest")]
+    out: PathBuf,
+    /// Go on with a training that was interrupted; --out alone tells which
+    #[arg(long)]
+    resume: bool,
+    /// Print every key that the kind of model reads, with its default, and stop
+    #[arg(long)]
+    print_recipe: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(crate) fn run(args: FitArgs) -> Result<()> {
+    let settings = settings::settings(&args)?;
+    if args.print_recipe {
+        let recipe = Recipe::from_value(settings)?;
+        return Ok(Screen.write_all(keys::printed(recipe.model.kind).as_bytes())?);
+    }
+    let left = if args.resume { Left::in_folder(&args.out)? } else { None };
+    let recipe = recipe(&args, &settings, left.as_ref())?;
+    check_replaceable(&args.out, Folder::Run)?;
+    let dataset = recipe.open()?;
+    args.output.say(format!(
+        "{}: {} rows × {} columns",
+        dataset.name,
+        dataset.rows.rows(),
+        dataset.rows.dim()
+    ));
+    let from = left.map(|left| left.of(&dataset)).transpose()?;
+    let begin = Instant::now();
+    let fitted = match recipe.model.kind {
+        Kind::Pca => recipe.fit(&dataset, None, &mut |_: &Epoch| ControlFlow::Continue(()))?,
+        _ => {
+            let mut watch = Watch::new(&recipe, &dataset, &args.out, &args.output)?;
+            let fitted = recipe.fit(&dataset, from, &mut watch);
+            watch.finish();
+            fitted?
+        }
+    };
+    let seconds = begin.elapsed().as_secs_f64();
+    let scores = scores(&fitted, seconds);
+    write_folder(&args.out, Folder::Run, |folder| {
+        fitted.run.write_into(folder)?;
+        write_history(&folder.join("history.jsonl"), &fitted.history)?;
+        write_json(&folder.join("scores.json"), &json!({ "fit": scores }))
+    })?;
+    if args.output.json {
+        writeln!(Screen, "{scores:#}")?;
+    } else {
+        tell(&fitted, seconds)?;
+    }
+    args.output.say(format!("written: {}", args.out.display()));
+    Ok(())
+}
+
+/// What was asked for; with --resume, what was asked for when it began.
+fn recipe(args: &FitArgs, settings: &Value, left: Option<&Left>) -> narrows::Result<Recipe> {
+    let nothing_said = settings.as_object().is_some_and(Map::is_empty);
+    let Some(left) = left else {
+        if args.resume && nothing_said {
+            return Err(Error::mistake(
+                "resume training",
+                "a run that was interrupted",
+                format!("'{}', which holds no checkpoint", args.out.display()),
+                "name its folder with --out, or say what to fit to start it",
+            ));
+        }
+        return Recipe::from_value(settings.clone());
+    };
+    if !nothing_said && Recipe::from_value(settings.clone())? != left.recipe {
+        return Err(Error::mistake(
+            "resume training",
+            "the settings that it began with",
+            "others",
+            "give --resume and --out alone, or start anew without --resume",
+        ));
+    }
+    Ok(left.recipe.clone())
+}
+
+fn write_history(path: &Path, history: &[Epoch]) -> narrows::Result<()> {
+    if history.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = history.iter().map(|epoch| json!(epoch).to_string() + "\n").collect();
+    write_aside(path, lines.concat().as_bytes())
+}
+
+/// What the fit itself knows, without another pass over the rows.
+fn scores(fitted: &Fitted, seconds: f64) -> Value {
+    let run = &fitted.run;
+    let mut scores = json!({
+        "input_dim": run.model.input_dim(),
+        "latent_dim": run.model.latent_dim(),
+        "seconds": seconds,
+    });
+    match &run.model {
+        Model::Pca(pca) => {
+            let kept = pca.explained_variance.sum();
+            let unbiased = (pca.rows as f64 - 1.0) / pca.rows as f64;
+            scores["rows"] = json!(pca.rows);
+            scores["solver"] = json!(pca.solver);
+            scores["reason"] = json!(pca.selection.reason);
+            scores["explained_variance_ratio"] = json!(kept / pca.total_variance);
+            scores["squared_error_per_row"] = json!((pca.total_variance - kept) * unbiased);
+            scores["noise_variance"] = json!(pca.noise_variance);
+        }
+        Model::Linear(_) => scores["certificate"] = json!(fitted.certificate),
+        Model::Network(_) => {
+            let last = fitted.history.last();
+            scores["epochs"] = json!(fitted.history.len());
+            scores["loss"] = json!(last.map(|epoch| epoch.loss));
+            scores["validation"] = json!(last.and_then(|epoch| epoch.validation));
+        }
+    }
+    scores
+}
+
+fn tell(fitted: &Fitted, seconds: f64) -> Result<()> {
+    let run = &fitted.run;
+    let (from, to) = (run.model.input_dim(), run.model.latent_dim());
+    match &run.model {
+        Model::Pca(pca) => {
+            let share = 100.0 * pca.explained_variance_ratio.sum();
+            let reason = &pca.selection.reason;
+            writeln!(
+                Screen,
+                "PCA: {from} → {to} columns, {share:.2} % of the variance kept ({reason})"
+            )?;
+            let solver = serde_json::to_value(pca.solver).unwrap_or_default();
+            writeln!(
+                Screen,
+                "fitted in {seconds:.2} s by the {} solver",
+                solver.as_str().unwrap_or("?")
+            )?;
+        }
+        Model::Linear(linear) => {
+            let form = if linear.is_tied() { "x̂ = CCᵀx" } else { "x̂ = UVx" };
+            writeln!(Screen, "linear autoencoder ({form}): {from} → {to} columns")?;
+            writeln!(Screen, "{} epochs in {seconds:.1} s", fitted.history.len())?;
+        }
+        Model::Network(network) => {
+            let widths: Vec<String> =
+                network.layers().iter().map(|layer| layer.output_dim().to_string()).collect();
+            writeln!(Screen, "network: {from}-{}, code of {to} columns", widths.join("-"))?;
+            writeln!(Screen, "{} epochs in {seconds:.1} s", fitted.history.len())?;
+        }
+    }
+    if let (Model::Network(_), Some(last)) = (&run.model, fitted.history.last()) {
+        writeln!(Screen, "last epoch: loss {}", figure(last.loss))?;
+    }
+    if let Some(certificate) = &fitted.certificate {
+        writeln!(Screen, "\ncertificate against the closed form, on the training rows")?;
+        writeln!(Screen, "  squared error per row   {}", figure(certificate.loss))?;
+        writeln!(Screen, "  least possible (PCA)    {}", figure(certificate.optimum))?;
+        writeln!(Screen, "  relative excess         {:.2e}", certificate.relative_excess_loss)?;
+        writeln!(Screen, "  largest principal angle {:.2e} rad", certificate.largest_angle)?;
+    }
+    Ok(())
+}

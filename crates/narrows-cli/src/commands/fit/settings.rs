@@ -1,0 +1,84 @@
+//! What was asked for: the recipe file, then the options, then --set.
+
+use std::path::PathBuf;
+
+use narrows::Error;
+use narrows::Result;
+use serde_json::{Map, Value, json};
+
+use super::FitArgs;
+
+/// The recipe file, then the options, then --set.
+pub(super) fn settings(args: &FitArgs) -> Result<Value> {
+    let mut settings = match &args.recipe {
+        Some(path) => read_recipe(path)?,
+        None => Value::Object(Map::new()),
+    };
+    let mut give = |key: &str, value: Value| {
+        // An option that was left out says nothing; `--set KEY=false` does.
+        if !value.is_null() && value != Value::Bool(false) {
+            set(&mut settings, key, value);
+        }
+    };
+    give("model.kind", json!(args.model));
+    give("data.path", json!(args.data));
+    give("data.labels", json!(args.labels));
+    give("data.label_column", json!(args.label_column));
+    give("data.colour", json!(args.colour));
+    give("data.resize", json!(args.resize));
+    give("prepare.missing", json!(args.missing));
+    give("seed", json!(args.seed));
+    for text in &args.sets {
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            let expected = "KEY=VALUE such as model.components=30";
+            Error::mistake("--set", expected, format!("'{text}'"), "write a key, '=' and a value")
+        })?;
+        set(&mut settings, key.trim(), value_of(value.trim()));
+    }
+    Ok(settings)
+}
+
+fn read_recipe(path: &PathBuf) -> Result<Value> {
+    let text = std::fs::read_to_string(path).map_err(|error| Error::read(path, error))?;
+    let recipe = toml::from_str::<Value>(&text).map_err(|error| {
+        Error::bad_file(
+            path,
+            error.to_string().trim_end(),
+            "correct it; `--print-recipe` shows a whole one",
+        )
+    })?;
+    Ok(recipe)
+}
+
+/// A TOML value where it is one, else a word.
+pub(super) fn value_of(text: &str) -> Value {
+    let parsed = toml::from_str::<Map<String, Value>>(&format!("value = {text}"));
+    match parsed.ok().and_then(|mut table| table.remove("value")) {
+        Some(value) => value,
+        None => Value::String(text.to_owned()),
+    }
+}
+
+/// Puts `value` at `a.b.c`, making tables on the way.
+fn set(settings: &mut Value, key: &str, value: Value) {
+    let mut at = settings;
+    for part in key.split('.') {
+        if !at.is_object() {
+            *at = Value::Object(Map::new());
+        }
+        at = &mut at[part];
+    }
+    *at = value;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_as_toml_or_as_words() {
+        assert_eq!(value_of("30"), json!(30));
+        assert_eq!(value_of("[2, 3]"), json!([2, 3]));
+        assert_eq!(value_of("gram"), json!("gram"));
+    }
+}

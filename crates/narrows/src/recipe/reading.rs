@@ -1,0 +1,129 @@
+//! From what was given to a recipe, with a word on what cannot be.
+
+use serde_json::{Value, json};
+
+use super::Recipe;
+use super::tables::{Kind, READ_WHERE};
+use crate::data;
+use crate::error::{Error, Result};
+
+/// Reads a recipe: what is not given has the default of its kind of model.
+pub(super) fn read(given: &Value) -> Result<Recipe> {
+    let kind = given["model"].get("kind").cloned().unwrap_or(json!(Kind::default()));
+    let misfits = |error: serde_json::Error| {
+        Error::mistake(
+            "read the recipe",
+            format!("a value that fits `{}`", misfit(given).unwrap_or_default()),
+            error.to_string(),
+            "`narrows fit --print-recipe` shows every key with its default",
+        )
+    };
+    let kind: Kind = serde_json::from_value(kind).map_err(misfits)?;
+    let mut whole = plain(&Recipe::of(kind));
+    check_keys(given, &whole, "")?;
+    lay_over(&mut whole, given);
+    let recipe = serde_json::from_value(whole).map_err(misfits)?;
+    check_read(given, &plain(&recipe))?;
+    Ok(recipe)
+}
+
+/// Replaces what `given` has in `whole`.
+fn lay_over(whole: &mut Value, given: &Value) {
+    match (whole, given) {
+        (Value::Object(whole), Value::Object(given)) => {
+            for (key, value) in given {
+                lay_over(&mut whole[key], value);
+            }
+        }
+        (whole, given) => *whole = given.clone(),
+    }
+}
+
+pub(super) fn plain(recipe: &Recipe) -> Value {
+    serde_json::to_value(recipe).expect("a recipe is plain data")
+}
+
+/// What stands at `a.b.c`.
+pub(super) fn at<'a>(recipe: &'a Value, key: &str) -> Option<&'a Value> {
+    key.split('.').try_fold(recipe, |table, part| table.get(part))
+}
+
+/// The first key whose value is refused.
+fn misfit(given: &Value) -> Option<String> {
+    fn within(given: &Value, path: &[&str]) -> Option<String> {
+        let refused = |value: &Value| {
+            let nested = path.iter().rev().fold(value.clone(), |inner, key| json!({ *key: inner }));
+            serde_json::from_value::<Recipe>(nested).is_err()
+        };
+        if !refused(given) {
+            return None;
+        }
+        let inner = given.as_object().into_iter().flatten();
+        let deeper = inner.map(|(key, value)| within(value, &[path, &[key.as_str()]].concat()));
+        deeper.flatten().next().or_else(|| Some(path.join(".")))
+    }
+    within(given, &[])
+}
+
+/// Names the first key that no recipe has, and the nearest that one has.
+fn check_keys(given: &Value, known: &Value, table: &str) -> Result<()> {
+    let (Value::Object(given), Value::Object(known)) = (given, known) else {
+        return Ok(());
+    };
+    for (key, value) in given {
+        let Some(known_value) = known.get(key) else {
+            let names = known.keys().map(String::as_str);
+            return Err(Error::mistake(
+                "read the recipe",
+                match table {
+                    "" => "a key of a recipe".to_owned(),
+                    _ => format!("a key of [{table}]"),
+                },
+                format!("'{key}'"),
+                data::did_you_mean(key, names),
+            ));
+        };
+        let inner = if table.is_empty() { key.clone() } else { format!("{table}.{key}") };
+        check_keys(value, known_value, &inner)?;
+    }
+    Ok(())
+}
+
+/// The values that `key` needs of other keys, those of the tables around it included.
+fn conditions(
+    key: &str,
+) -> impl Iterator<Item = &'static (&'static str, &'static str, &'static [&'static str])> {
+    READ_WHERE.iter().filter(move |(read, ..)| {
+        key.strip_prefix(read).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
+/// Whether `recipe` reads `key`; with `only` of the conditions on that key.
+pub(super) fn reads(recipe: &Recipe, key: &str, only: Option<&str>) -> bool {
+    let recipe = plain(recipe);
+    let chosen = |key| at(&recipe, key).and_then(Value::as_str).unwrap_or_default();
+    let mut conditions = conditions(key).filter(|(_, by, _)| only.is_none_or(|only| only == *by));
+    conditions.all(|(_, by, values)| values.contains(&chosen(by)))
+}
+
+/// Refuses a key that was given and would silently do nothing.
+fn check_read(given: &Value, recipe: &Value) -> Result<()> {
+    let chosen = |key| at(recipe, key).and_then(Value::as_str).unwrap_or_default();
+    let ignored = READ_WHERE
+        .iter()
+        .find(|(key, by, values)| at(given, key).is_some() && !values.contains(&chosen(by)));
+    let Some((key, by, values)) = ignored else { return Ok(()) };
+    let value = chosen(by);
+    let read =
+        READ_WHERE.iter().filter(|(_, other, values)| other == by && values.contains(&value));
+    let read: Vec<&str> = read.map(|(key, ..)| *key).collect();
+    Err(Error::mistake(
+        "read the recipe",
+        format!("`{by}` to be {} where `{key}` is given", values.join(" or ")),
+        format!("`{value}`, which does not read it"),
+        match read[..] {
+            [] => "leave it out".to_owned(),
+            _ => format!("leave it out; `{value}` reads {}", read.join(", ")),
+        },
+    ))
+}
