@@ -21,7 +21,7 @@ use super::space::{Face, FaceOptions, FaceSpace, Gallery};
 use super::threshold::{FaceThreshold, Thresholds};
 use crate::data::ImageShape;
 use crate::error::{Error, Result};
-use crate::model::pca::{Pca, Selection, Solver};
+use crate::model::pca::{Algorithm, Pca, Selection};
 use crate::store::{Weights, read_json, write_json};
 
 const CONFIG: &str = "config.json";
@@ -40,7 +40,7 @@ struct Config {
     options: FaceOptions,
     /// Pictures that the eigenfaces were learned from.
     rows: usize,
-    solver: Solver,
+    solver: Algorithm,
     /// Why there are as many eigenfaces as there are.
     components: String,
 }

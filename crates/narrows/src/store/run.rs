@@ -13,6 +13,7 @@ use crate::model::{Linear, Model, Pca, pca};
 
 const PREPARATION: &str = "preparation.json";
 const WEIGHTS: &str = "weights.safetensors";
+const REMEDY: &str = "fit the model again";
 /// What the names of the tensors of the PCA beside another model begin with.
 const BASELINE: &str = "baseline.";
 
@@ -67,7 +68,7 @@ impl Run {
         let weights = Weights::read(&folder.join(WEIGHTS))?;
         let kind = config["model"]["kind"].as_str().unwrap_or("none");
         let model = match kind {
-            "pca" => Model::Pca(read_pca(&weights, "", &config)?),
+            "pca" => Model::Pca(read_pca(&weights, "", &config, folder)?),
             "linear" => Model::Linear(read_linear(&weights)?),
             other => {
                 let problem = format!("the model is '{other}', which this version does not know");
@@ -75,7 +76,7 @@ impl Run {
             }
         };
         let baseline = match weights.contains("baseline.components") {
-            true => Some(read_pca(&weights, BASELINE, &config)?),
+            true => Some(read_pca(&weights, BASELINE, &config, folder)?),
             false => None,
         };
         Ok(Self { config, preparation, model, baseline })
@@ -112,11 +113,15 @@ fn read_linear(weights: &Weights) -> Result<Linear> {
     Linear::from_tensors(present.map(|name| weights.tensor_f32(name)).collect::<Result<_>>()?)
 }
 
-fn read_pca(weights: &Weights, prefix: &str, config: &Value) -> Result<Pca> {
+fn read_pca(weights: &Weights, prefix: &str, config: &Value, folder: &Path) -> Result<Pca> {
     let name = |name: &str| format!("{prefix}{name}");
     let mean = weights.vector(&name("mean"), None)?;
     let explained_variance = weights.vector(&name("explained_variance"), None)?;
     let k = explained_variance.len();
+    if k == 0 {
+        let problem = format!("'{}' is empty", name("components"));
+        return Err(Error::bad_file(folder.join(WEIGHTS), problem, REMEDY));
+    }
     let components = weights.matrix(&name("components"), (k, mean.len()))?;
     let total_variance = weights.number(&name("total_variance"))?;
     let rows = config["data"]["rows"].as_u64().unwrap_or(0) as usize;
@@ -131,7 +136,9 @@ fn read_pca(weights: &Weights, prefix: &str, config: &Value) -> Result<Pca> {
         total_variance,
         rows,
         whiten: prefix.is_empty() && config["model"]["whiten"].as_bool().unwrap_or(false),
-        solver: serde_json::from_value(word("solver")).unwrap_or(pca::Solver::Auto),
+        solver: serde_json::from_value(word("solver")).map_err(|error| {
+            Error::bad_file(folder.join(CONFIG), format!("fitted.solver: {error}"), REMEDY)
+        })?,
         selection: pca::Selection {
             components: k,
             reason: word("reason").as_str().unwrap_or_default().to_owned(),
@@ -144,4 +151,28 @@ fn read_pca(weights: &Weights, prefix: &str, config: &Value) -> Result<Pca> {
         explained_variance,
         mean,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::pca::PcaOptions;
+    use ndarray::{Array1, Array2, array};
+
+    #[test]
+    fn a_pca_without_components_is_refused() {
+        let x = array![[0.0, 1.0], [2.0, 0.5], [1.0, 3.0]];
+        let pca = Pca::fit(x.view(), &PcaOptions::default()).expect("fits");
+        let mut weights = Weights::default();
+        let config = serde_json::json!({"fitted": {"solver": "thin_svd"}});
+        let folder = Path::new("run");
+        insert_pca(&mut weights, "", &pca);
+        assert!(read_pca(&weights, "", &config, folder).is_ok());
+        let empty = Array2::<f64>::zeros((0, 2));
+        let (components, explained_variance) = (empty, Array1::zeros(0));
+        insert_pca(&mut weights, "", &Pca { components, explained_variance, ..pca });
+        let error = read_pca(&weights, "", &config, folder).expect_err("no component");
+        assert!(error.to_string().contains("'components' is empty"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
 }

@@ -68,7 +68,7 @@ pub fn fit(
     let mut gradients: Vec<Vec<f32>> =
         model.parameters().iter().map(|parameter| vec![0.0; parameter.len()]).collect();
     let (mut batch, mut pass) = (Matrix::default(), Pass::default());
-    let mut history: Vec<Epoch> = Vec::with_capacity(options.epochs);
+    let mut history: Vec<Epoch> = Vec::new();
 
     for epoch in 0..options.epochs {
         let start = Instant::now();

@@ -21,7 +21,7 @@
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
-use super::{Components, Pca, PcaOptions, Selection, Solver, make_signs_deterministic, solve};
+use super::{Algorithm, Components, Pca, PcaOptions, Selection, make_signs_deterministic, solve};
 use crate::compute::{Real, thin_svd};
 use crate::error::{Error, Result};
 
@@ -381,7 +381,7 @@ fn finish(
         total_variance,
         rows,
         whiten: options.whiten,
-        solver: Solver::ExpectationMaximization,
+        solver: Algorithm::ExpectationMaximization,
         selection: Selection {
             components: k,
             reason,

@@ -35,13 +35,15 @@
 //! ```
 
 mod likelihood;
+mod memory;
 mod missing;
 mod select;
 mod solve;
+mod spectrum;
 
 pub use missing::MissingOptions;
 pub use select::{Components, Selection};
-pub use solve::Solver;
+pub use solve::{Algorithm, Solver};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
@@ -106,7 +108,7 @@ pub struct Pca {
     /// Whether codes are divided by the standard deviation of their component.
     pub whiten: bool,
     /// Which algorithm computed it.
-    pub solver: Solver,
+    pub solver: Algorithm,
     /// Why there are as many components as there are.
     pub selection: Selection,
 }
@@ -143,7 +145,7 @@ impl Pca {
     /// As [`Pca::fit`].
     pub fn fit_moments(moments: &Moments, options: &PcaOptions) -> Result<Self> {
         solve::check_shape(moments.rows() as usize, moments.dim(), options)?;
-        let solution = solve::from_moments(moments, options, Solver::Streaming)?;
+        let solution = solve::from_moments(moments, options)?;
         Ok(Self::from_solution(solution, options.whiten))
     }
 
@@ -153,12 +155,16 @@ impl Pca {
         make_signs_deterministic(&mut axes);
         let (k, d) = axes.dim();
         let explained_variance = variances.slice(ndarray::s![..k]).to_owned();
-        let left_out = rows.min(d) - k;
-        let noise = total_variance - explained_variance.sum();
+        let left_out = match variances.slice(ndarray::s![k..]) {
+            // The randomised solver knows nothing of them.
+            rest if rest.is_empty() => (total_variance - explained_variance.sum()).max(0.0),
+            rest => rest.iter().rev().sum(),
+        };
+        let directions = rows.min(d) - k;
         Self {
             explained_variance_ratio: &explained_variance / total_variance,
             singular_values: explained_variance.mapv(|v| (v * (rows as f64 - 1.0)).sqrt()),
-            noise_variance: if left_out == 0 { 0.0 } else { noise.max(0.0) / left_out as f64 },
+            noise_variance: if directions == 0 { 0.0 } else { left_out / directions as f64 },
             mean,
             components: axes,
             explained_variance,
