@@ -216,7 +216,8 @@ impl Pca {
         likelihood::precision(self)
     }
 
-    /// Log-likelihood of each row under probabilistic PCA, `(n,)`, in nats.
+    /// Log-likelihood of each row under probabilistic PCA, `(n,)`, in nats; of a row with missing
+    /// values (`NaN`), that of its observed values.
     ///
     /// Where nothing is left out and k < d the density lives on the component plane: it is
     /// measured there and the part of a row outside the plane is ignored.
