@@ -71,7 +71,7 @@ pub enum Algorithm {
 pub(super) struct Solution {
     pub(super) rows: usize,
     pub(super) mean: Array1<f64>,
-    /// All min(n, d) variances, largest first; the randomised solver knows only those of its axes.
+    /// All min(n, d) variances, largest first; those of the axes alone where a sketch holds no more.
     pub(super) variances: Array1<f64>,
     pub(super) axes: Array2<f64>,
     pub(super) total_variance: f64,
@@ -93,10 +93,10 @@ const SINGLE_PRECISION_RANGE: f64 = 1e-2;
 const SINGLE_PRECISION_SMALLEST: f64 = (f32::MIN_POSITIVE / f32::EPSILON) as f64;
 
 /// Matrices as large as the scatter that a fit holds at most, that one included.
-const MATRICES: f64 = 5.0;
+const MATRICES: f64 = 6.0;
 
-/// Copies of the rows that a thin SVD holds at most.
-const SVD_COPIES: f64 = 4.0;
+/// What a thin SVD holds at most: copies of the rows, and square matrices of their shorter side.
+const SVD_COPIES: (f64, f64) = (4.0, 7.0);
 
 pub(super) fn check_shape(rows: usize, dim: usize, options: &PcaOptions) -> Result<()> {
     let shape = format!("{rows} rows × {dim} columns");
@@ -406,8 +406,11 @@ fn for_column_blocks<T: Real>(
 /// Singular vectors of the centred rows.
 fn svd<T: Real>(x: ArrayView2<'_, T>, options: &PcaOptions) -> Result<Solution> {
     let (rows, dim) = x.dim();
-    let bytes = SVD_COPIES * 8.0 * rows as f64 * dim as f64;
-    check_memory(bytes, || format!("the singular vectors of {rows} rows of {dim} columns"))?;
+    let (n, d) = (rows as f64, dim as f64);
+    let numbers = SVD_COPIES.0 * n * d + SVD_COPIES.1 * n.min(d).powi(2);
+    check_memory(8.0 * numbers, || {
+        format!("the singular vectors of {rows} rows of {dim} columns")
+    })?;
     let mean = finite_means(x)?;
     let centred: Array2<f64> = centred(x, &mean);
     let scale = rows as f64 - 1.0;
@@ -462,7 +465,10 @@ fn randomized<T: Real>(x: ArrayView2<'_, T>, options: &PcaOptions) -> Result<Sol
     spectrum::check_finite(total_variance)?;
     let mut variances = svd.values.mapv(|v| v * v / scale);
     let rank = zero_below(&mut variances, rounding::<T>().powi(2), &mean)?;
-    variances = variances.slice(s![..k.min(rank)]).to_owned();
+    if width < rows.min(dim) {
+        // Those beyond the ones asked for are estimates of nothing in particular.
+        variances = variances.slice(s![..k.min(rank)]).to_owned();
+    }
     let unused = || Array1::zeros(0);
     let selection = select::choose(&variances, total_variance, rank, rows, options, unused)?;
     let axes = svd.right.slice(s![..selection.components, ..]).to_owned();

@@ -107,7 +107,8 @@ impl Rows<'_> {
         Ok((variances, rank))
     }
 
-    /// Whether what is kept, and the mean of what is not, has its digits.
+    /// Whether what is kept, and the mean of what is not, has its digits. What is left out and is
+    /// rounding beside the rest is not looked at again.
     fn is_resolved(
         &self,
         variances: &Array1<f64>,
