@@ -530,18 +530,20 @@ fn whitened<T: Real>(rows: &Array2<T>) -> Result<Array2<T>> {
     Ok(out)
 }
 
-/// Means of the columns, corrected by the means of the centred columns (Chan, Golub and LeVeque
-/// 1983): without it a constant column of large numbers would vary by the rounding of its mean.
+/// Means of the columns. That of a constant column is its value: rounded, it would make a column of
+/// large numbers vary.
 fn finite_means<T: Real>(x: ArrayView2<'_, T>) -> Result<Array1<f64>> {
     let mut mean = column_means(x);
     if !mean.iter().all(|value| value.is_finite()) {
         return Err(not_finite(x, 0));
     }
-    let rough = mean.clone();
-    for_column_blocks(x, &rough, |columns, block| {
-        let mut part = mean.slice_mut(s![columns]);
-        part += &column_means(block.view());
-    });
+    for (mean, column) in mean.iter_mut().zip(x.columns()) {
+        let first = column[0].to_f64();
+        let rounded = *mean != first && (*mean - first).abs() < 1e-12 * first.abs();
+        if rounded && column.iter().all(|value| value.to_f64() == first) {
+            *mean = first;
+        }
+    }
     Ok(mean)
 }
 
