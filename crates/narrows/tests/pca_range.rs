@@ -184,9 +184,27 @@ fn values_beyond_the_range_of_squares_are_told_from_rows_that_are_the_same() {
         let ratio = scaled.explained_variance / (scale * scale) / one.explained_variance - 1.0;
         assert!(ratio.iter().all(|error| error.abs() < 1e-12), "{scale:e}: {ratio}");
     }
-    let same = Array2::from_elem((7, 3), 0.1);
-    let message = fit(&same, Components::All, Solver::Auto).unwrap_err().to_string();
-    assert!(message.contains("rows that are all the same"), "{message}");
+}
+
+/// 0.1 has no exact sum: the rounding of its mean is not a component.
+#[test]
+fn rows_that_are_all_the_same_are_refused_and_rows_that_hardly_differ_are_not() {
+    for rows in [7, 600, 20_000] {
+        let same = Array2::from_elem((rows, 3), 0.1);
+        let mut beside = normal(rows, 3) * 1e-4;
+        beside.column_mut(1).fill(1e9 / 3.0);
+        let counted = Array2::from_shape_fn((rows, 2), |(i, j)| 1e15 + ((i * (j + 3)) % 7) as f64);
+        for solver in [Solver::Auto, Solver::Covariance, Solver::Streaming] {
+            let message = fit(&same, Components::All, solver).unwrap_err().to_string();
+            assert!(message.contains("rows that are all the same"), "{solver:?} {rows}: {message}");
+            let pca = fit(&beside, Components::All, solver).unwrap();
+            assert_eq!(pca.components.nrows(), 2, "{solver:?}, {rows} rows");
+            let found = fit(&counted, Components::All, solver).unwrap().explained_variance;
+            let expected = fit(&(&counted - 1e15), Components::All, solver).unwrap();
+            let ratio = found / expected.explained_variance - 1.0;
+            assert!(ratio.iter().all(|v| v.abs() < 0.05), "{solver:?}, {rows} rows: {ratio}");
+        }
+    }
 }
 
 /// A source that counts how much of it is asked for at a time.

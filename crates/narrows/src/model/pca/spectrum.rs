@@ -22,7 +22,8 @@ use crate::error::{Error, Result};
 /// Share of the largest variance down to which one decomposition leaves nine digits.
 const RANGE: f64 = 1e-6;
 
-/// A standard deviation below this share of the largest is the rounding of the rows.
+/// A standard deviation below this share of the largest is the rounding of the rows; a mean is exact
+/// to this share of itself.
 const ROUNDING: f64 = 1e-12;
 
 /// A variance below this has lost digits at the end of the range of numbers.
@@ -66,7 +67,8 @@ pub(super) fn decompose(
     let selection = select(&variances, rank)?;
     let (variances, selection) = match again {
         Some(again) if !rows.is_resolved(&variances, &selection, options) => {
-            resolve(&mut eigen, again)?;
+            let limit = rows.limit(variances[0]) * (rows.count as f64 - 1.0);
+            resolve(&mut eigen, limit, again)?;
             let (variances, rank) = rows.variances(&eigen, ROUNDING * ROUNDING)?;
             let selection = select(&variances, rank)?;
             (variances, selection)
@@ -76,13 +78,11 @@ pub(super) fn decompose(
     Ok(Spectrum { variances, axes: eigen.vectors, selection })
 }
 
-/// Decomposes the space of the small eigenvalues again, until none is small beside the largest of
-/// its own space or all that is left is rounding.
-fn resolve(eigen: &mut Eigen, again: &mut ScatterAlong<'_>) -> Result<()> {
-    let rounding = ROUNDING * ROUNDING * eigen.values[0];
+/// Decomposes the space of the eigenvalues below `limit` again, until none is small beside the
+/// largest of its own space or all that is left is rounding.
+fn resolve(eigen: &mut Eigen, mut limit: f64, again: &mut ScatterAlong<'_>) -> Result<()> {
     let mut first = 0;
     loop {
-        let limit = RANGE * eigen.values[first];
         let Some(skipped) = eigen.values.iter().skip(first).position(|&value| value < limit) else {
             return Ok(());
         };
@@ -91,9 +91,10 @@ fn resolve(eigen: &mut Eigen, again: &mut ScatterAlong<'_>) -> Result<()> {
         let small = symmetric_eigen(again(axes.view())?.t())?;
         multiply(small.vectors.view(), axes.view(), eigen.vectors.slice_mut(s![first.., ..]));
         eigen.values.slice_mut(s![first..]).assign(&small.values);
-        if small.values[0] <= rounding {
+        if small.values[0] <= ROUNDING * ROUNDING * eigen.values[0] {
             return Ok(());
         }
+        limit = RANGE * small.values[0];
     }
 }
 
@@ -105,6 +106,16 @@ impl Rows<'_> {
         let mut variances = eigen.values.slice(s![..known]).mapv(|value| value.max(0.0) / divisor);
         let rank = zero_below(&mut variances, share, self.mean)?;
         Ok((variances, rank))
+    }
+
+    /// The variance below which another look at the rows gives more digits: small beside the
+    /// largest, or beside what the rounding of the mean can make of a constant column.
+    fn limit(&self, largest: f64) -> f64 {
+        (RANGE * largest).max((ROUNDING * self.largest_mean()).powi(2))
+    }
+
+    fn largest_mean(&self) -> f64 {
+        self.mean.iter().fold(0.0, |most, value| most.max(value.abs()))
     }
 
     /// Whether what is kept, and the mean of what is not, has its digits. What is left out and is
@@ -122,7 +133,7 @@ impl Rows<'_> {
             Components::All | Components::Mle => most,
             _ => kept,
         };
-        let limit = RANGE * variances[0];
+        let limit = self.limit(variances[0]);
         let left_out = variances.slice(s![kept..]).sum();
         variances[needed - 1] >= limit && (left_out == 0.0 || left_out >= limit)
     }
