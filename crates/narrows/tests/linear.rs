@@ -1,15 +1,18 @@
-//! The linear autoencoder on real data, learned by gradient alone, against PCA's optimum.
+//! The linear autoencoder: on real data, learned by gradient alone, against PCA's optimum; and
+//! stopped early.
 
 #![allow(clippy::unwrap_used)]
 
 use std::ops::ControlFlow;
 
+use narrows::compute::Matrix;
 use narrows::data::{self, OpenOptions, Preparation, PrepareConfig, Prepared};
 use narrows::evaluate::Certificate;
 use narrows::model::linear::LinearOptions;
 use narrows::model::pca::{Components, PcaOptions};
 use narrows::model::{Linear, Pca};
 use narrows::train::{self, Epoch, Task, TrainOptions, fit};
+use ndarray::Array2;
 
 #[test]
 #[ignore = "takes a minute or two: cargo test --release -p narrows --test linear -- --ignored"]
@@ -38,4 +41,18 @@ fn the_defaults_reach_the_optimum_on_mnist() {
         assert!(certificate.relative_excess_loss < 1e-6, "tied {tied}: {certificate:?}");
         assert!(certificate.largest_angle < 1e-2, "tied {tied}: {certificate:?}");
     }
+}
+
+/// As many epochs as one likes may be asked for: nothing is set aside for them.
+#[test]
+fn endless_training_can_be_stopped() {
+    let rows = Matrix::from(Array2::from_shape_fn((50, 4), |(i, j)| ((i * (j + 3)) % 11) as f32));
+    let options = LinearOptions { latent_dim: 2, tied: true };
+    let mut model = Linear::new(&rows, &options, 0).unwrap();
+    let options = TrainOptions { epochs: 1_000_000_000_000, ..TrainOptions::linear() };
+    let task = Task::reconstruct(&rows);
+    let history = fit(&mut model, &task, &options, None, &mut |epoch: &Epoch| {
+        if epoch.epoch == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!(history.unwrap().len(), 3);
 }

@@ -352,4 +352,21 @@ impl Source for Prepared<'_> {
     fn read_f64(&self, start: usize, out: &mut [f64]) -> Result<()> {
         self.read(start, out)
     }
+    fn mark_filled(&self, start: usize, out: &mut [bool]) -> Result<bool> {
+        let preparation = self.preparation;
+        if preparation.config.missing != Missing::Mean {
+            return Ok(false);
+        }
+        let rows = out.len() / preparation.output_dim();
+        let mut raw = vec![0.0_f64; rows * preparation.input_dim()];
+        self.source.read_f64(start, &mut raw)?;
+        let widths: Vec<usize> = match preparation.columns.is_empty() {
+            true => vec![1; preparation.input_dim()],
+            false => preparation.columns.iter().map(width).collect(),
+        };
+        let values = raw.iter().zip(widths.iter().cycle());
+        let marks = values.flat_map(|(value, &width)| std::iter::repeat_n(value.is_nan(), width));
+        out.iter_mut().zip(marks).for_each(|(out, mark)| *out = mark);
+        Ok(out.contains(&true))
+    }
 }

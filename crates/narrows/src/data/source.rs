@@ -43,6 +43,15 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// If the file cannot be read.
     fn read_f64(&self, start: usize, out: &mut [f64]) -> Result<()>;
+
+    /// Marks the values that are missing in the data and are only filled in as they are read, in
+    /// the rows that [`Source::read_f32`] would read; says whether there are any.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    fn mark_filled(&self, _start: usize, _out: &mut [bool]) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// Reads rows in the precision that the caller computes in.

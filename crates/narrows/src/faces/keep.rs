@@ -20,7 +20,7 @@ use super::space::{Face, FaceOptions, FaceSpace, Gallery};
 use super::threshold::{FaceThreshold, Thresholds};
 use crate::data::ImageShape;
 use crate::error::{Error, Result};
-use crate::model::pca::Solver;
+use crate::model::pca::Algorithm;
 use crate::store::pca::Told;
 use crate::store::{Weights, read_json, write_json};
 
@@ -40,7 +40,7 @@ struct Config {
     options: FaceOptions,
     /// Pictures that the eigenfaces were learned from.
     rows: usize,
-    solver: Solver,
+    solver: Algorithm,
     /// Why there are as many eigenfaces as there are.
     components: String,
 }

@@ -10,7 +10,7 @@ use ndarray::{ArrayView1, ArrayViewD, arr0};
 use super::Weights;
 use crate::error::Result;
 use crate::model::Pca;
-use crate::model::pca::{Selection, Solver};
+use crate::model::pca::{Algorithm, Selection};
 
 /// What is known of a PCA beside its arrays.
 pub(crate) struct Told {
@@ -19,7 +19,7 @@ pub(crate) struct Told {
     /// Whether codes are divided by the standard deviation of their component.
     pub(crate) whiten: bool,
     /// The algorithm that was used.
-    pub(crate) solver: Solver,
+    pub(crate) solver: Algorithm,
     /// Why there are as many components as there are.
     pub(crate) reason: String,
 }

@@ -11,7 +11,6 @@ use super::{Weights, read_json, write_json};
 use crate::data::Preparation;
 use crate::error::{Error, Result};
 use crate::model::network::Shape;
-use crate::model::pca::Solver;
 use crate::model::{Linear, Model, Network, Pca};
 
 /// What the names of the tensors of the PCA beside another model begin with.
@@ -71,7 +70,7 @@ impl Run {
         let model = match kind {
             "pca" => {
                 let whiten = config["model"]["whiten"].as_bool().unwrap_or(false);
-                Model::Pca(weights.pca("", told(&config, whiten))?)
+                Model::Pca(weights.pca("", told(&config, &path, whiten)?)?)
             }
             "linear" => Model::Linear(read_linear(&weights)?),
             "network" => Model::Network(read_network(&config, &path, &weights)?),
@@ -81,7 +80,7 @@ impl Run {
             }
         };
         let baseline = match weights.contains("baseline.components") {
-            true => Some(weights.pca(BASELINE, told(&config, false))?),
+            true => Some(weights.pca(BASELINE, told(&config, &path, false)?)?),
             false => None,
         };
         Ok(Self { config, preparation, model, baseline })
@@ -118,12 +117,14 @@ fn read_linear(weights: &Weights) -> Result<Linear> {
 }
 
 /// What the configuration tells of its PCA.
-fn told(config: &Value, whiten: bool) -> Told {
+fn told(config: &Value, path: &Path, whiten: bool) -> Result<Told> {
     let fitted = &config["fitted"];
-    Told {
+    Ok(Told {
         rows: config["data"]["rows"].as_u64().unwrap_or(0) as usize,
         whiten,
-        solver: serde_json::from_value(fitted["solver"].clone()).unwrap_or(Solver::Auto),
+        solver: serde_json::from_value(fitted["solver"].clone()).map_err(|error| {
+            Error::bad_file(path, format!("fitted.solver: {error}"), "fit the model again")
+        })?,
         reason: fitted["reason"].as_str().unwrap_or_default().to_owned(),
-    }
+    })
 }

@@ -27,9 +27,9 @@ pub(super) use again::command;
 /// Learn a model from rows, into a run folder
 ///
 /// Settings come from the recipe, then from the options here, then from --set; what is not said has
-/// a default. Tall data are read once and never held in memory whole: PCA of d columns needs 64·d²
-/// bytes up to d = 1,024 and 8·d² beyond, plus two blocks of rows. What is trained
-/// holds the rows in memory as f32, and keeps a checkpoint in the run folder until it ends: Ctrl-C
+/// a default. Tall data are read once and never held in memory whole: PCA of d columns needs up to
+/// 48·d² bytes (0.2 GB for 2,000 columns) and three blocks of 2,048 rows. Data with more columns than
+/// rows are held; what is trained holds the rows as f32, and keeps a checkpoint in the run folder until it ends: Ctrl-C
 /// writes one, and --resume goes on from it to the same bits.
 ///
 /// Example: narrows fit --model pca --set model.components=30 --data train.npy --out runs/a
@@ -165,13 +165,14 @@ fn scores(fitted: &Fitted, seconds: f64) -> Value {
     });
     match &run.model {
         Model::Pca(pca) => {
-            let kept = pca.explained_variance.sum();
+            let left_out = pca.rows.min(pca.mean.len()) - pca.components.nrows();
             let unbiased = (pca.rows as f64 - 1.0) / pca.rows as f64;
             scores["rows"] = json!(pca.rows);
             scores["solver"] = json!(pca.solver);
             scores["reason"] = json!(pca.selection.reason);
-            scores["explained_variance_ratio"] = json!(kept / pca.total_variance);
-            scores["squared_error_per_row"] = json!((pca.total_variance - kept) * unbiased);
+            scores["explained_variance_ratio"] = json!(pca.explained_variance_ratio.sum());
+            scores["squared_error_per_row"] =
+                json!(pca.noise_variance * left_out as f64 * unbiased);
             scores["noise_variance"] = json!(pca.noise_variance);
         }
         Model::Linear(_) => scores["certificate"] = json!(fitted.certificate),

@@ -227,6 +227,19 @@ fn missing_values_take_the_training_mean() {
 }
 
 #[test]
+fn filled_values_can_be_told_from_observed_ones() {
+    let rows = array![[1.0, 0.0, 60.0], [f64::NAN, f64::NAN, 60.0], [3.0, 1.0, 90.0]];
+    let set = table(&rows);
+    let mean = PrepareConfig { missing: Missing::Mean, ..config(Scale::Standardise) };
+    let preparation = Preparation::fit(&set, &mean).unwrap();
+    let prepared = Prepared { source: &*set.rows, preparation: &preparation };
+    let mut marks = [true; 10];
+    assert!(prepared.mark_filled(1, &mut marks).unwrap());
+    assert_eq!(marks, [[true, true, true, true, false], [false; 5]].concat()[..]);
+    assert!(!prepared.mark_filled(2, &mut marks[..5]).unwrap());
+}
+
+#[test]
 fn em_leaves_missing_values_to_the_model() {
     let rows = array![[1.0, f64::NAN], [3.0, 4.0], [5.0, 8.0]];
     let em = PrepareConfig { missing: Missing::Em, ..config(Scale::Centre) };

@@ -7,11 +7,15 @@
 //! z = V (x − μ),   r = (x − μ) − Vᵀz
 //! ```
 //!
+//! Of a row with missing values it is the density of the observed ones, the others integrated out.
+//!
 //! Source: Tipping and Bishop (1999). Differs from scikit-learn: also where n < d, and where no
 //! noise is left the density is that on the component plane.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
+use rayon::prelude::*;
 
+use super::missing::{Parameters, log_likelihood_of_observed};
 use super::{BLOCK, Pca};
 use crate::compute::{Real, centred, multiply, multiply_add};
 use crate::error::Result;
@@ -71,5 +75,13 @@ pub(super) fn of_rows<T: Real>(pca: &Pca, x: ArrayView2<'_, T>) -> Result<Array1
             *out = -0.5 * (constant + inside + outside);
         }
     }
+    let missing: Vec<usize> = (0..out.len()).filter(|&row| out[row].is_nan()).collect();
+    let parameters = Parameters::of(pca);
+    let of_observed = |&row: &usize| {
+        let row = x.row(row).mapv(Real::to_f64);
+        log_likelihood_of_observed(pca, &parameters, row.view(), noise)
+    };
+    let found: Vec<f64> = missing.par_iter().map(of_observed).collect::<Result<_>>()?;
+    missing.iter().zip(found).for_each(|(&row, found)| out[row] = found);
     Ok(out)
 }

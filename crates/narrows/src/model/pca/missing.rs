@@ -18,10 +18,12 @@
 //! Royal Statistical Society B 61 (1999), appendix; A. Ilin and T. Raiko, Journal of Machine
 //! Learning Research 11 (2010); parameter expansion: C. Liu, D. Rubin and Y. Wu, Biometrika 85 (1998).
 
+use std::f64::consts::PI;
+
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
-use super::{Components, Pca, PcaOptions, Selection, Solver, make_signs_deterministic, solve};
+use super::{Algorithm, Components, Pca, PcaOptions, Selection, make_signs_deterministic, solve};
 use crate::compute::{Real, thin_svd};
 use crate::error::{Error, Result};
 
@@ -44,11 +46,16 @@ impl Default for MissingOptions {
 const PARTS: usize = 8;
 
 /// The parameters of the model.
-struct Parameters {
+pub(super) struct Parameters {
     /// `(d, k + 1)`: row `j` is `(w_j, μ_j)`.
     weights: Array2<f64>,
     noise: f64,
+    /// The noise that keeps M regular where the rows have none.
+    least_noise: f64,
 }
+
+/// Share of the largest variance that the noise has at least.
+const LEAST_NOISE: f64 = 1e-12;
 
 /// Sums over rows that the next parameters come from.
 struct Sums {
@@ -91,6 +98,9 @@ impl Pca {
             let sums = expectation(x, &parameters);
             let gain = sums.log_likelihood - last;
             last = sums.log_likelihood;
+            if last.is_nan() {
+                return Err(too_few_values());
+            }
             if gain < stop.tolerance * last.abs() {
                 return finish(
                     &parameters,
@@ -129,24 +139,50 @@ impl Pca {
     }
 }
 
+/// Log-likelihood of the observed values of a row, those that are not `NaN`, with the others
+/// integrated out: the row's normal distribution over its observed columns alone.
+pub(super) fn log_likelihood_of_observed(
+    pca: &Pca,
+    parameters: &Parameters,
+    row: ArrayView1<'_, f64>,
+    noise: f64,
+) -> Result<f64> {
+    if noise > 0.0 {
+        return Ok(Posterior::of(row, parameters).log_likelihood(parameters.noise));
+    }
+    // Without noise the observed columns of a row lie in the space that A = V_oᵀ√Λ spans.
+    let observed: Vec<usize> = (0..row.len()).filter(|&j| !row[j].is_nan()).collect();
+    let deviations = pca.explained_variance.mapv(f64::sqrt);
+    let axes = pca.components.select(Axis(1), &observed).reversed_axes() * &deviations;
+    let rest: Array1<f64> = observed.iter().map(|&j| row[j] - pca.mean[j]).collect();
+    let svd = thin_svd(axes.view())?;
+    let spanned = svd.values.iter().zip(svd.left.rows());
+    let terms =
+        spanned.filter(|(value, _)| **value > 1e-12 * deviations[0]).map(|(value, axis)| {
+            (2.0 * PI).ln() + 2.0 * value.ln() + (axis.dot(&rest) / value).powi(2)
+        });
+    Ok(-0.5 * terms.sum::<f64>())
+}
+
 impl Parameters {
-    fn of(pca: &Pca) -> Self {
+    pub(super) fn of(pca: &Pca) -> Self {
         let (k, d) = pca.components.dim();
-        // A floor keeps M regular where the model has no noise at all.
-        let noise = pca.noise_variance.max(1e-12 * pca.explained_variance[0]);
+        let least_noise = LEAST_NOISE * pca.explained_variance[0];
+        let noise = pca.noise_variance.max(least_noise);
         let mut weights = Array2::zeros((d, k + 1));
         for (i, axis) in pca.components.rows().into_iter().enumerate() {
             let length = (pca.explained_variance[i] - noise).max(0.0).sqrt();
             weights.column_mut(i).assign(&axis.mapv(|value| value * length));
         }
         weights.column_mut(k).assign(&pca.mean);
-        Self { weights, noise }
+        Self { weights, noise, least_noise }
     }
 
     fn latent_dim(&self) -> usize {
         self.weights.ncols() - 1
     }
 
+    /// What the model expects in a column, given the latents.
     fn expected(&self, column: usize, latent: &[f64]) -> f64 {
         let weights = self.weights.row(column);
         latent.iter().zip(weights).map(|(z, w)| z * w).sum::<f64>() + weights[latent.len()]
@@ -160,7 +196,8 @@ struct Posterior {
     inverse: Vec<f64>,
     log_determinant: f64,
     observed: usize,
-    /// `(x_o − μ_o)ᵀ (x_o − μ_o) − z̄ᵀ W_oᵀ (x_o − μ_o)`, which is σ² times the Mahalanobis term.
+    /// `‖x_o − μ_o − W_o z̄‖² + σ²‖z̄‖²`, which is σ² times the Mahalanobis term: the smallest value
+    /// over z̄, so rounding of z̄ hardly shows, and nothing is taken from a larger number.
     distance: f64,
 }
 
@@ -169,11 +206,10 @@ impl Posterior {
         let k = parameters.latent_dim();
         let mut precision = vec![0.0; k * k];
         let mut projection = vec![0.0; k];
-        let (mut squares, mut observed) = (0.0, 0);
+        let mut observed = 0;
         for (j, value) in row.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
             let weights = parameters.weights.row(j);
             let rest = value - weights[k];
-            squares += rest * rest;
             observed += 1;
             for a in 0..k {
                 projection[a] += weights[a] * rest;
@@ -189,14 +225,18 @@ impl Posterior {
         let inverse = invert(&precision, k);
         let mean: Vec<f64> =
             (0..k).map(|a| (0..k).map(|b| inverse[a * k + b] * projection[b]).sum()).collect();
-        let explained: f64 = mean.iter().zip(&projection).map(|(z, p)| z * p).sum();
-        Self { mean, inverse, log_determinant, observed, distance: squares - explained }
+        let known = row.iter().enumerate().filter(|(_, value)| !value.is_nan());
+        let outside: f64 =
+            known.map(|(j, value)| (value - parameters.expected(j, &mean)).powi(2)).sum();
+        let inside: f64 = mean.iter().map(|z| z * z).sum();
+        let distance = outside + parameters.noise * inside;
+        Self { mean, inverse, log_determinant, observed, distance }
     }
 
     fn log_likelihood(&self, noise: f64) -> f64 {
         let k = self.mean.len() as f64;
         let observed = self.observed as f64;
-        -0.5 * (observed * (2.0 * std::f64::consts::PI).ln()
+        -0.5 * (observed * (2.0 * PI).ln()
             + (observed - k) * noise.ln()
             + self.log_determinant
             + self.distance / noise)
@@ -315,7 +355,7 @@ fn quadratic(parameters: &Parameters, column: usize, inverse: &[f64]) -> f64 {
 /// The noise is that of the old weights; both steps raise the likelihood.
 fn maximisation(parameters: &mut Parameters, sums: &Sums) -> Result<()> {
     let width = parameters.weights.ncols();
-    parameters.noise = (sums.squared_error / sums.observed as f64).max(f64::MIN_POSITIVE);
+    parameters.noise = (sums.squared_error / sums.observed as f64).max(parameters.least_noise);
     parameters.weights.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(
         |(j, mut weights)| {
             let mut second = sums.second.row(j).to_vec();
@@ -330,11 +370,15 @@ fn maximisation(parameters: &mut Parameters, sums: &Sums) -> Result<()> {
     if parameters.weights.iter().all(|value| value.is_finite()) {
         return Ok(());
     }
-    Err(Error::failure(
+    Err(too_few_values())
+}
+
+fn too_few_values() -> Error {
+    Error::failure(
         "fit PCA with missing values",
-        "a column has too few values for so many components",
-        "ask for fewer components, or leave the column out",
-    ))
+        "a row or a column has too few values for so many components",
+        "ask for fewer components, or leave it out",
+    )
 }
 
 /// Moves the mean and covariance of the latents into the weights.
@@ -381,7 +425,7 @@ fn finish(
         total_variance,
         rows,
         whiten: options.whiten,
-        solver: Solver::ExpectationMaximization,
+        solver: Algorithm::ExpectationMaximization,
         selection: Selection {
             components: k,
             reason,
@@ -512,13 +556,7 @@ mod tests {
 
     #[test]
     fn the_likelihood_of_observed_values_never_falls() {
-        let mut x = low_rank_rows(80, 6, 2, 0.4);
-        let mut random = Random::stream(5, "holes");
-        x.iter_mut().for_each(|value| {
-            if random.uniform() < 0.3 {
-                *value = f64::NAN
-            }
-        });
+        let x = with_holes(low_rank_rows(80, 6, 2, 0.4), 0.3);
         let mut parameters = start(x.view(), 2, &count(2)).expect("starts");
         let mut last = f64::NEG_INFINITY;
         for _ in 0..100 {
@@ -535,5 +573,79 @@ mod tests {
         x.column_mut(2).fill(f64::NAN);
         let error = Pca::fit_missing(x.view(), &count(1), &Default::default()).expect_err("empty");
         assert!(error.to_string().contains("column 3 with none"), "{error}");
+    }
+
+    fn with_holes(mut x: Array2<f64>, share: f64) -> Array2<f64> {
+        let mut random = Random::stream(5, "holes");
+        x.iter_mut().for_each(|value| {
+            if random.uniform() < share {
+                *value = f64::NAN
+            }
+        });
+        x
+    }
+
+    /// Columns that are sums of others leave no noise; a row with fewer values than components
+    /// then has latents that only the noise determines.
+    #[test]
+    fn rows_of_exactly_low_rank_with_few_values_are_fitted() {
+        for seed in 0..12 {
+            let mut random = Random::stream(seed, "sums");
+            let mut x = Array2::from_shape_fn((60, 7), |_| 5.0 + random.normal());
+            for mut row in x.rows_mut() {
+                row[3] = row[0] + row[1];
+                row[4] = row[1] - row[2];
+                row[5] = row[0] + row[2];
+                row[6] = row[0] - row[1];
+            }
+            let truth = x.clone();
+            for (i, mut row) in x.rows_mut().into_iter().enumerate().filter(|(i, _)| i % 5 == 0) {
+                let kept = [i % 7, (i / 7) % 7];
+                row.indexed_iter_mut()
+                    .filter(|(j, _)| !kept.contains(j))
+                    .for_each(|(_, value)| *value = f64::NAN);
+            }
+            let closed = Pca::fit(truth.view(), &count(3)).expect("fits");
+            for tolerance in [1e-9, 0.0] {
+                let stop = MissingOptions { tolerance, rounds: 300 };
+                let pca = Pca::fit_missing(x.view(), &count(3), &stop).expect("fits");
+                assert!(pca.noise_variance < 1e-11 * pca.explained_variance[0], "seed {seed}");
+                let angles =
+                    principal_angles(&closed.components, &pca.components).expect("converges");
+                assert!(angles.iter().all(|angle| *angle < 1e-5), "seed {seed}: {angles:?}");
+            }
+        }
+    }
+
+    /// Slow twin: the density of a normal distribution with the part of the covariance that
+    /// belongs to the observed columns. Noise left over, none because all is kept, none at all.
+    #[test]
+    fn the_likelihood_of_a_row_with_holes_is_that_of_its_observed_values() {
+        let mut dependent = low_rank_rows(50, 6, 3, 0.0);
+        dependent.column_mut(5).fill(2.0);
+        for (x, k) in
+            [(low_rank_rows(50, 6, 2, 0.5), 2), (low_rank_rows(50, 6, 2, 0.5), 6), (dependent, 3)]
+        {
+            let pca = Pca::fit(x.view(), &count(k)).expect("fits");
+            let covariance = pca.covariance();
+            let holes = with_holes(x, 0.6);
+            let found = pca.log_likelihood_rows(holes.view()).expect("same columns");
+            for (row, found) in holes.rows().into_iter().zip(found) {
+                let observed: Vec<usize> = (0..6).filter(|&j| !row[j].is_nan()).collect();
+                let part = covariance.select(Axis(0), &observed).select(Axis(1), &observed);
+                let rest: Array1<f64> = observed.iter().map(|&j| row[j] - pca.mean[j]).collect();
+                let mut expected = 0.0;
+                if !observed.is_empty() {
+                    let eigen = crate::compute::symmetric_eigen(part.view()).expect("converges");
+                    for (value, axis) in eigen.values.iter().zip(eigen.vectors.rows()) {
+                        if *value > 1e-12 * pca.explained_variance[0] {
+                            let square = axis.dot(&rest).powi(2) / value;
+                            expected -= 0.5 * ((2.0 * PI * value).ln() + square);
+                        }
+                    }
+                }
+                assert!((found - expected).abs() < 1e-8, "{k}, {row}: {found} {expected}");
+            }
+        }
     }
 }

@@ -15,9 +15,10 @@
 //! A. Pentland, Eigenfaces for recognition, Journal of Cognitive Neuroscience 3 (1991).
 //!
 //! Differs from scikit-learn 1.9 `PCA`: rows are centred before they are multiplied, so a large
-//! mean costs no digits; everything fitted is f64; a direction without variance is not a component,
-//! so rank-deficient data give fewer components than asked for; few long rows (n < d) are solved
-//! exactly through the n × n products. The same: variances divide by n − 1, ratios by the total
+//! mean costs no digits; everything fitted is f64; a direction without variance (a standard
+//! deviation below 10⁻¹² of the largest is rounding, 10⁻⁶ for f32 rows and the randomised solver) is
+//! not a component, so rank-deficient data give fewer components than asked for; few long rows
+//! (n < d) are solved exactly through the n × n products. The same: variances divide by n − 1, ratios by the total
 //! variance, whitening never scales the components, the entry of largest magnitude of each
 //! component is positive.
 //!
@@ -35,13 +36,15 @@
 //! ```
 
 mod likelihood;
+mod memory;
 mod missing;
 mod select;
 mod solve;
+mod spectrum;
 
 pub use missing::MissingOptions;
 pub use select::{Components, Selection};
-pub use solve::Solver;
+pub use solve::{Algorithm, Solver};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
@@ -97,7 +100,9 @@ pub struct Pca {
     pub explained_variance_ratio: Array1<f64>,
     /// Singular values of the centred rows, `√(λ·(n−1))`, `(k,)`.
     pub singular_values: Array1<f64>,
-    /// Mean variance of the directions left out, over `min(n, d) − k`; 0 if none is left out.
+    /// Mean variance of the directions left out, over `min(n, d) − k`; 0 if none is left out or
+    /// they hold only rounding. Where the randomised solver does not know them it is what the others
+    /// leave of the total.
     pub noise_variance: f64,
     /// Sum of the variances of all columns.
     pub total_variance: f64,
@@ -106,7 +111,7 @@ pub struct Pca {
     /// Whether codes are divided by the standard deviation of their component.
     pub whiten: bool,
     /// Which algorithm computed it.
-    pub solver: Solver,
+    pub solver: Algorithm,
     /// Why there are as many components as there are.
     pub selection: Selection,
 }
@@ -115,8 +120,9 @@ impl Pca {
     /// Fits rows `(n, d)` held in memory.
     ///
     /// # Errors
-    /// If there are fewer than two rows, a value is missing or infinite, all rows are the same, or
-    /// the number of components asked for cannot be had.
+    /// If there are fewer than two rows, a value is missing or infinite, squares overflow, all rows
+    /// are the same, the number of components asked for cannot be had, or what the solver has to
+    /// hold does not fit in memory.
     pub fn fit<T: Real>(x: ArrayView2<'_, T>, options: &PcaOptions) -> Result<Self> {
         solve::check_shape(x.nrows(), x.ncols(), options)?;
         let solution = solve::in_memory(x, options)?;
@@ -125,9 +131,12 @@ impl Pca {
 
     /// Fits the rows of a source.
     ///
-    /// Where there are at least as many rows as columns this takes one pass and holds `64·d²`
-    /// bytes up to d = 1,024, `8·d²` beyond, and two blocks of rows; otherwise the rows are read
-    /// into memory.
+    /// Where there are at least as many rows as columns this takes one pass, and more only if a
+    /// component is kept whose variance is below a millionth of the largest. It holds three blocks
+    /// of rows (32 kB per column, 130 kB up to d = 256) and up to `48·d²` bytes (`72·d²` up to
+    /// d = 256) for the covariance, its eigenvectors and what finding them takes. The same holds for
+    /// the covariance and the streaming solver on rows of any shape. Otherwise, and for the other
+    /// solvers, the rows are read into memory.
     ///
     /// # Errors
     /// As [`Pca::fit`], and if the source cannot be read.
@@ -137,13 +146,14 @@ impl Pca {
         Ok(Self::from_solution(solution, options.whiten))
     }
 
-    /// Fits from statistics that were gathered elsewhere, in any number of parts.
+    /// Fits from statistics that were gathered elsewhere, in any number of parts. Without the rows
+    /// a variance has the digits that its share of the largest leaves of sixteen.
     ///
     /// # Errors
     /// As [`Pca::fit`].
     pub fn fit_moments(moments: &Moments, options: &PcaOptions) -> Result<Self> {
         solve::check_shape(moments.rows() as usize, moments.dim(), options)?;
-        let solution = solve::from_moments(moments, options, Solver::Streaming)?;
+        let solution = solve::from_moments(moments, options)?;
         Ok(Self::from_solution(solution, options.whiten))
     }
 
@@ -153,12 +163,16 @@ impl Pca {
         make_signs_deterministic(&mut axes);
         let (k, d) = axes.dim();
         let explained_variance = variances.slice(ndarray::s![..k]).to_owned();
-        let left_out = rows.min(d) - k;
-        let noise = total_variance - explained_variance.sum();
+        let left_out = match variances.slice(ndarray::s![k..]) {
+            // A sketch knows nothing of them.
+            rest if rest.is_empty() => (total_variance - explained_variance.sum()).max(0.0),
+            rest => rest.iter().rev().sum(),
+        };
+        let directions = rows.min(d) - k;
         Self {
             explained_variance_ratio: &explained_variance / total_variance,
             singular_values: explained_variance.mapv(|v| (v * (rows as f64 - 1.0)).sqrt()),
-            noise_variance: if left_out == 0 { 0.0 } else { noise.max(0.0) / left_out as f64 },
+            noise_variance: if directions == 0 { 0.0 } else { left_out / directions as f64 },
             mean,
             components: axes,
             explained_variance,
@@ -210,7 +224,8 @@ impl Pca {
         likelihood::precision(self)
     }
 
-    /// Log-likelihood of each row under probabilistic PCA, `(n,)`, in nats.
+    /// Log-likelihood of each row under probabilistic PCA, `(n,)`, in nats; of a row with missing
+    /// values (`NaN`), that of its observed values.
     ///
     /// Where nothing is left out and k < d the density lives on the component plane: it is
     /// measured there and the part of a row outside the plane is ignored.

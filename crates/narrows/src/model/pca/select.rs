@@ -367,6 +367,22 @@ mod tests {
         assert!((mean - expected).iter().all(|gap| gap.abs() < 0.1));
     }
 
+    /// Columns that never change leave rows and columns of zeros in the draws.
+    #[test]
+    fn constant_columns_change_no_level_of_the_others() {
+        for (constant, rows) in [(0, 60), (700, 60), (700, 2000)] {
+            let mut deviations = vec![0.0; constant];
+            deviations.extend([5.0, 2.0, 1.0, 0.5]);
+            let variances = Array1::from(deviations).mapv(|v| v * v);
+            let levels = unrelated_columns(&variances, rows, 3).expect("converges");
+            for (level, variance) in levels.iter().zip([25.0, 4.0, 1.0, 0.25]) {
+                let ratio = level / variance;
+                assert!((1.0..2.0).contains(&ratio), "{constant}, {rows}: {levels:?}");
+            }
+            assert!(levels[4..].iter().all(|level| level.abs() < 1e-12), "{constant}, {rows}");
+        }
+    }
+
     #[test]
     fn recipes_read_numbers_shares_and_words() {
         for (text, expected) in [

@@ -8,6 +8,9 @@
 //! streaming    the covariance from one pass over a source
 //! ```
 //!
+//! Covariance, Gram and streaming square the rows; where that would cost digits that matter, small
+//! variances are found again (`spectrum.rs`).
+//!
 //! Source: randomised: N. Halko, P. Martinsson and J. Tropp, SIAM Review 53 (2011), algorithm 4.4;
 //! Gram: Turk and Pentland (1991).
 
@@ -15,8 +18,10 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::PcaOptions;
+use super::memory::check_memory;
 use super::select::{self, Components, Selection};
+use super::spectrum::{self, ScatterAlong, Spectrum, rounding, zero_below};
+use super::{BLOCK, PcaOptions};
 use crate::compute::{
     Moments, ProductPrecision, Real, add_cross_products, centred, column_means, multiply,
     not_finite, orthonormal_rows, symmetric_eigen, thin_svd,
@@ -25,12 +30,12 @@ use crate::data::{Precision, ReadRows, Source};
 use crate::error::{Error, Result};
 use crate::random::Random;
 
-/// Which algorithm finds the components.
+/// Which algorithm is to find the components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Solver {
-    /// The cheapest exact one; the randomised one only where it saves a factor of five and more
-    /// than 5,000 rows and columns are left to decompose.
+    /// The cheapest exact one; the randomised one only for rows in memory, where it saves a factor
+    /// of five and more than 5,000 rows and columns are left to decompose.
     Auto,
     /// Eigenvectors of the covariance: many rows, up to some thousand columns.
     Covariance,
@@ -42,6 +47,22 @@ pub enum Solver {
     Randomized,
     /// The covariance in one pass over a source, f64 throughout.
     Streaming,
+}
+
+/// Which algorithm found the components.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Algorithm {
+    /// As [`Solver::Covariance`].
+    Covariance,
+    /// As [`Solver::Gram`].
+    Gram,
+    /// As [`Solver::ThinSvd`].
+    ThinSvd,
+    /// As [`Solver::Randomized`].
+    Randomized,
+    /// As [`Solver::Streaming`].
+    Streaming,
     /// Rounds of expectation and maximisation, for rows with missing values.
     ExpectationMaximization,
 }
@@ -50,11 +71,11 @@ pub enum Solver {
 pub(super) struct Solution {
     pub(super) rows: usize,
     pub(super) mean: Array1<f64>,
-    /// All variances that the solver knows, largest first; at least as many as axes.
+    /// All min(n, d) variances, largest first; those of the axes alone where a sketch holds no more.
     pub(super) variances: Array1<f64>,
     pub(super) axes: Array2<f64>,
     pub(super) total_variance: f64,
-    pub(super) solver: Solver,
+    pub(super) solver: Algorithm,
     pub(super) selection: Selection,
 }
 
@@ -65,8 +86,17 @@ const GRAM_COLUMNS: usize = 1024;
 const SMALL_WORK: f64 = 4e9;
 
 /// Share of the largest variance that the smallest kept one must reach for f32 products to leave
-/// it five exact digits.
+/// it five exact digits; share of the total variance for those that are left out.
 const SINGLE_PRECISION_RANGE: f64 = 1e-2;
+
+/// Variance below which f32 squares lose digits because they are too small.
+const SINGLE_PRECISION_SMALLEST: f64 = (f32::MIN_POSITIVE / f32::EPSILON) as f64;
+
+/// Matrices as large as the scatter that a fit holds at most, that one included.
+const MATRICES: f64 = 6.0;
+
+/// What a thin SVD holds at most: copies of the rows, and square matrices of their shorter side.
+const SVD_COPIES: (f64, f64) = (4.0, 7.0);
 
 pub(super) fn check_shape(rows: usize, dim: usize, options: &PcaOptions) -> Result<()> {
     let shape = format!("{rows} rows × {dim} columns");
@@ -81,123 +111,211 @@ pub(super) fn check_shape(rows: usize, dim: usize, options: &PcaOptions) -> Resu
     select::check(&options.components, rows, dim, options.solver)
 }
 
-/// The solver that `Auto` stands for.
-fn choose(rows: usize, dim: usize, options: &PcaOptions) -> Solver {
-    if options.solver != Solver::Auto {
-        return options.solver;
+/// The algorithm of a solver, and the one that `Auto` stands for.
+fn choose(rows: usize, dim: usize, options: &PcaOptions) -> Algorithm {
+    match options.solver {
+        Solver::Auto => {}
+        Solver::Covariance => return Algorithm::Covariance,
+        Solver::Gram => return Algorithm::Gram,
+        Solver::ThinSvd => return Algorithm::ThinSvd,
+        Solver::Randomized => return Algorithm::Randomized,
+        Solver::Streaming => return Algorithm::Streaming,
     }
     let (n, d) = (rows as f64, dim as f64);
     let small = n.min(d);
     if rows.max(dim) <= 500 {
-        return Solver::ThinSvd;
+        return Algorithm::ThinSvd;
     }
     if let Components::Count(k) = options.components {
         let exact = n * d * small + 36.0 * small.powi(3);
         let width = (k + options.oversampling) as f64;
         let randomized = 4.0 * n * d * width * (1 + power_iterations(k, rows, dim, options)) as f64;
         if small > 5000.0 && exact > 5.0 * randomized {
-            return Solver::Randomized;
+            return Algorithm::Randomized;
         }
     }
-    if rows >= dim { Solver::Covariance } else { Solver::Gram }
+    if rows >= dim { Algorithm::Covariance } else { Algorithm::Gram }
 }
 
 /// Solves rows held in memory.
 pub(super) fn in_memory<T: Real>(x: ArrayView2<'_, T>, options: &PcaOptions) -> Result<Solution> {
     match choose(x.nrows(), x.ncols(), options) {
-        Solver::Gram => gram(x, options),
-        Solver::ThinSvd => svd(x, options),
-        Solver::Randomized => randomized(x, options),
-        Solver::Streaming => covariance(x, options, ProductPrecision::F64, Solver::Streaming),
-        Solver::ExpectationMaximization => Err(Error::mistake(
-            "fit PCA",
-            "a solver for complete rows",
-            "expectation–maximisation",
-            "use `--missing em`, or let the solver be chosen",
-        )),
-        Solver::Covariance | Solver::Auto => fast_covariance(x, options),
+        Algorithm::Gram => gram(x, options),
+        Algorithm::ThinSvd => svd(x, options),
+        Algorithm::Randomized => randomized(x, options),
+        Algorithm::Covariance => fast_covariance(x, options),
+        streaming => covariance(x, options, ProductPrecision::F64, streaming),
     }
 }
 
-/// f32 products where they save time and the variances that are kept do not need more digits.
+/// f32 products where they save time and what is kept and left out does not need more digits.
 fn fast_covariance<T: Real>(x: ArrayView2<'_, T>, options: &PcaOptions) -> Result<Solution> {
     let work = x.nrows() as f64 * (x.ncols() as f64).powi(2);
-    if work > SMALL_WORK {
-        let solution = covariance(x, options, ProductPrecision::OfRows, Solver::Covariance)?;
-        let smallest = solution.variances[solution.axes.nrows() - 1];
-        if T::EPSILON == f64::EPSILON || smallest > SINGLE_PRECISION_RANGE * solution.variances[0] {
-            return Ok(solution);
+    if work > SMALL_WORK && T::EPSILON > f64::EPSILON {
+        // Squares that overflow in f32 may well fit into f64.
+        match covariance(x, options, ProductPrecision::OfRows, Algorithm::Covariance) {
+            Ok(solution) if solution.is_exact_enough() => return Ok(solution),
+            _ => {}
         }
     }
-    covariance(x, options, ProductPrecision::F64, Solver::Covariance)
+    covariance(x, options, ProductPrecision::F64, Algorithm::Covariance)
+}
+
+impl Solution {
+    /// Whether f32 products have left five digits of the smallest kept variance and of the mean of
+    /// those left out.
+    fn is_exact_enough(&self) -> bool {
+        let kept = self.axes.nrows();
+        let left_out = self.variances.slice(s![kept..]);
+        let squares_are_normal = self.variances[kept - 1] > SINGLE_PRECISION_SMALLEST;
+        squares_are_normal
+            && self.variances[kept - 1] > SINGLE_PRECISION_RANGE * self.variances[0]
+            && (left_out.is_empty()
+                || left_out.sum() > SINGLE_PRECISION_RANGE * self.total_variance)
+    }
 }
 
 fn covariance<T: Real>(
     x: ArrayView2<'_, T>,
     options: &PcaOptions,
     precision: ProductPrecision,
-    solver: Solver,
+    solver: Algorithm,
 ) -> Result<Solution> {
+    check_matrices(x.ncols(), "columns")?;
     let mut moments = Moments::new(x.ncols());
     moments.add(x, 0, precision)?;
-    from_moments(&moments, options, solver)
-}
-
-/// Eigenvectors of the covariance that the statistics hold.
-pub(super) fn from_moments(
-    moments: &Moments,
-    options: &PcaOptions,
-    solver: Solver,
-) -> Result<Solution> {
-    let rows = moments.rows() as usize;
-    let mut covariance = moments.scatter();
-    covariance /= rows as f64 - 1.0;
-    let total_variance = covariance.diag().sum();
-    let eigen = symmetric_eigen(covariance.view())?;
-    drop(covariance);
-    let known = rows.min(moments.dim());
-    let mut variances = eigen.values.slice(s![..known]).mapv(|v| v.max(0.0));
-    let rank = zero_below(&mut variances, rows.max(moments.dim()) as f64 * f64::EPSILON)?;
-    let column_variances = || moments.column_variances();
-    let selection =
-        select::choose(&variances, total_variance, rank, rows, options, column_variances)?;
-    Ok(Solution {
-        rows,
-        mean: moments.mean().clone(),
-        axes: eigen.vectors.slice(s![..selection.components, ..]).to_owned(),
-        variances,
-        total_variance,
-        solver,
-        selection,
-    })
-}
-
-/// One pass over a source where it is tall; else its rows in memory.
-pub(super) fn from_source(source: &dyn Source, options: &PcaOptions) -> Result<Solution> {
-    let one_pass = match choose(source.rows(), source.dim(), options) {
-        Solver::Streaming => true,
-        Solver::Covariance => options.solver == Solver::Auto,
-        _ => false,
+    let statistics = Statistics::of(&moments);
+    drop(moments);
+    let mean = statistics.mean.clone();
+    let mut again = |axes: ArrayView2<'_, f64>| {
+        let mut along = Moments::new(axes.nrows());
+        for block in x.axis_chunks_iter(Axis(0), BLOCK) {
+            along.add(codes(block, &mean, axes).view(), 0, ProductPrecision::F64)?;
+        }
+        Ok(along.scatter())
     };
-    match (one_pass, source.precision()) {
-        (true, Precision::F32) => stream::<f32>(source, options),
-        (true, Precision::F64) => stream::<f64>(source, options),
-        (false, Precision::F32) => in_memory(read_all::<f32>(source)?.view(), options),
-        (false, Precision::F64) => in_memory(read_all::<f64>(source)?.view(), options),
+    statistics.solve(options, solver, Some(&mut again))
+}
+
+/// Refuses matrices of so many rows and columns that they do not fit: the scatter, its
+/// eigenvectors, and what finding them takes.
+fn check_matrices(side: usize, of: &str) -> Result<()> {
+    let bytes = MATRICES * 8.0 * (side as f64).powi(2);
+    check_memory(bytes, || format!("the products of {side} {of}, and their eigenvectors,"))
+}
+
+/// Centred rows along axes.
+fn codes<T: Real>(
+    rows: ArrayView2<'_, T>,
+    mean: &Array1<f64>,
+    axes: ArrayView2<'_, f64>,
+) -> Array2<f64> {
+    let mut codes = Array2::zeros((rows.nrows(), axes.nrows()));
+    multiply(centred::<T, f64>(rows, mean).view(), axes.t(), codes.view_mut());
+    codes
+}
+
+/// Eigenvectors of the covariance that the statistics hold, as far as they tell.
+pub(super) fn from_moments(moments: &Moments, options: &PcaOptions) -> Result<Solution> {
+    Statistics::of(moments).solve(options, Algorithm::Streaming, None)
+}
+
+/// What is left of the moments once their lanes are summed.
+struct Statistics {
+    rows: usize,
+    mean: Array1<f64>,
+    column_variances: Array1<f64>,
+    scatter: Array2<f64>,
+}
+
+impl Statistics {
+    fn of(moments: &Moments) -> Self {
+        Self {
+            rows: moments.rows() as usize,
+            mean: moments.mean().clone(),
+            column_variances: moments.column_variances(),
+            scatter: moments.scatter(),
+        }
+    }
+
+    fn solve(
+        self,
+        options: &PcaOptions,
+        solver: Algorithm,
+        again: Option<&mut ScatterAlong<'_>>,
+    ) -> Result<Solution> {
+        let Self { rows, mean, column_variances, scatter } = self;
+        let total_variance = column_variances.sum();
+        let select = |variances: &Array1<f64>, rank| {
+            let of_columns = || column_variances.clone();
+            select::choose(variances, total_variance, rank, rows, options, of_columns)
+        };
+        let known = spectrum::Rows { count: rows, dim: mean.len(), mean: &mean };
+        let Spectrum { variances, axes, selection } =
+            spectrum::decompose(scatter, &known, options, &select, again)?;
+        let axes = axes.slice(s![..selection.components, ..]).to_owned();
+        Ok(Solution { rows, mean, variances, axes, total_variance, solver, selection })
+    }
+}
+
+/// One pass over a source where it is tall or its covariance is wanted; else its rows in memory.
+pub(super) fn from_source(source: &dyn Source, options: &PcaOptions) -> Result<Solution> {
+    let tall = source.rows() >= source.dim();
+    let solver = match (options.solver, choose(source.rows(), source.dim(), options)) {
+        (_, Algorithm::Streaming) => Some(Algorithm::Streaming),
+        (Solver::Covariance, _) => Some(Algorithm::Covariance),
+        (Solver::Auto, Algorithm::Covariance) => Some(Algorithm::Streaming),
+        (Solver::Auto, Algorithm::Randomized) if tall => Some(Algorithm::Streaming),
+        _ => None,
+    };
+    match (solver, source.precision()) {
+        (Some(solver), Precision::F32) => stream::<f32>(source, options, solver),
+        (Some(solver), Precision::F64) => stream::<f64>(source, options, solver),
+        (None, Precision::F32) => in_memory(read_all::<f32>(source)?.view(), options),
+        (None, Precision::F64) => in_memory(read_all::<f64>(source)?.view(), options),
     }
 }
 
 fn read_all<T: ReadRows>(source: &dyn Source) -> Result<Array2<T>> {
-    let mut rows = Array2::from_elem((source.rows(), source.dim()), T::ZERO);
+    let shape = (source.rows(), source.dim());
+    let bytes = (size_of::<T>() as f64) * shape.0 as f64 * shape.1 as f64;
+    check_memory(bytes, || format!("{} rows of {} columns, held whole,", shape.0, shape.1))?;
+    let mut rows = Array2::from_elem(shape, T::ZERO);
     T::read_rows(source, 0, rows.as_slice_mut().expect("owned and row-major"))?;
     Ok(rows)
 }
 
-/// Reads the next wave while the last one is multiplied.
-fn stream<T: ReadRows>(source: &dyn Source, options: &PcaOptions) -> Result<Solution> {
-    let (rows, dim) = (source.rows(), source.dim());
-    let mut moments = Moments::new(dim);
+/// The covariance in one pass, the next wave read while the last one is multiplied; small
+/// variances in another.
+fn stream<T: ReadRows>(
+    source: &dyn Source,
+    options: &PcaOptions,
+    solver: Algorithm,
+) -> Result<Solution> {
+    check_matrices(source.dim(), "columns")?;
+    let mut moments = Moments::new(source.dim());
     let wave = moments.wave_rows();
+    waves::<T>(source, wave, &mut |block, start| moments.add(block, start, ProductPrecision::F64))?;
+    let statistics = Statistics::of(&moments);
+    drop(moments);
+    let mean = statistics.mean.clone();
+    let mut again = |axes: ArrayView2<'_, f64>| {
+        let mut along = Moments::new(axes.nrows());
+        waves::<T>(source, wave, &mut |block, start| {
+            along.add(codes(block, &mean, axes).view(), start, ProductPrecision::F64)
+        })?;
+        Ok(along.scatter())
+    };
+    statistics.solve(options, solver, Some(&mut again))
+}
+
+/// Hands out all rows in order, so many at a time; reads the next ones meanwhile.
+fn waves<T: ReadRows>(
+    source: &dyn Source,
+    wave: usize,
+    with: &mut (dyn FnMut(ArrayView2<'_, T>, usize) -> Result<()> + Send),
+) -> Result<()> {
+    let (rows, dim) = (source.rows(), source.dim());
     let read = |start: usize, buffer: &mut Vec<T>| -> Result<()> {
         buffer.resize(wave.min(rows.saturating_sub(start)) * dim, T::ZERO);
         T::read_rows(source, start, buffer)
@@ -207,19 +325,20 @@ fn stream<T: ReadRows>(source: &dyn Source, options: &PcaOptions) -> Result<Solu
     for start in (0..rows).step_by(wave) {
         let block =
             ArrayView2::from_shape((current.len() / dim, dim), &current).expect("whole rows");
-        let (added, ahead) = rayon::join(
-            || moments.add(block, start, ProductPrecision::F64),
+        let (done, ahead) = rayon::join(
+            || with(block, start),
             || if start + wave < rows { read(start + wave, &mut next) } else { Ok(()) },
         );
-        added.and(ahead)?;
+        done.and(ahead)?;
         std::mem::swap(&mut current, &mut next);
     }
-    from_moments(&moments, options, Solver::Streaming)
+    Ok(())
 }
 
 /// Eigenvectors of the products between rows, for fewer rows than columns.
 fn gram<T: Real>(x: ArrayView2<'_, T>, options: &PcaOptions) -> Result<Solution> {
     let (rows, dim) = x.dim();
+    check_matrices(rows, "rows")?;
     let mean = finite_means(x)?;
     let mut products = Array2::<f64>::zeros((rows, rows));
     for_column_blocks(x, &mean, |_, block| {
@@ -227,15 +346,25 @@ fn gram<T: Real>(x: ArrayView2<'_, T>, options: &PcaOptions) -> Result<Solution>
     });
     let scale = rows as f64 - 1.0;
     let total_variance = products.diag().sum() / scale;
-    let eigen = symmetric_eigen(products.t())?;
-    drop(products);
-    let mut variances = eigen.values.slice(s![..rows.min(dim)]).mapv(|v| v.max(0.0) / scale);
-    let rank = zero_below(&mut variances, rows.max(dim) as f64 * f64::EPSILON)?;
-    let column_variances = || column_variances(x, &mean);
-    let selection =
-        select::choose(&variances, total_variance, rank, rows, options, column_variances)?;
+    let mut again = |weights: ArrayView2<'_, f64>| {
+        let mut along = Array2::<f64>::zeros((weights.nrows(), weights.nrows()));
+        for_column_blocks(x, &mean, |_, block| {
+            let mut axes = Array2::zeros((weights.nrows(), block.ncols()));
+            multiply(weights, block.view(), axes.view_mut());
+            add_cross_products([(axes.t(), along.view_mut())], &mut Vec::new());
+        });
+        Ok(along)
+    };
+    let select = |variances: &Array1<f64>, rank| {
+        let of_columns = || column_variances(x, &mean);
+        select::choose(variances, total_variance, rank, rows, options, of_columns)
+    };
+    let known = spectrum::Rows { count: rows, dim, mean: &mean };
+    let Spectrum { variances, axes: turn, selection } =
+        spectrum::decompose(products, &known, options, &select, Some(&mut again))?;
     let k = selection.components;
-    let mut weights = eigen.vectors.slice(s![..k, ..]).to_owned();
+    let mut weights = turn.slice(s![..k, ..]).to_owned();
+    drop(turn);
     for (mut weight, variance) in weights.rows_mut().into_iter().zip(&variances) {
         weight /= (variance * scale).sqrt();
     }
@@ -246,7 +375,8 @@ fn gram<T: Real>(x: ArrayView2<'_, T>, options: &PcaOptions) -> Result<Solution>
     if variances[k - 1] < 1e-6 * variances[0] {
         restore_orthogonality(&mut axes);
     }
-    Ok(Solution { rows, mean, variances, axes, total_variance, solver: Solver::Gram, selection })
+    let solver = Algorithm::Gram;
+    Ok(Solution { rows, mean, variances, axes, total_variance, solver, selection })
 }
 
 /// Squaring lost the digits of small components; QR makes the axes orthonormal again without
@@ -276,19 +406,26 @@ fn for_column_blocks<T: Real>(
 /// Singular vectors of the centred rows.
 fn svd<T: Real>(x: ArrayView2<'_, T>, options: &PcaOptions) -> Result<Solution> {
     let (rows, dim) = x.dim();
+    let (n, d) = (rows as f64, dim as f64);
+    let numbers = SVD_COPIES.0 * n * d + SVD_COPIES.1 * n.min(d).powi(2);
+    check_memory(8.0 * numbers, || {
+        format!("the singular vectors of {rows} rows of {dim} columns")
+    })?;
     let mean = finite_means(x)?;
     let centred: Array2<f64> = centred(x, &mean);
-    let svd = thin_svd(centred.view())?;
     let scale = rows as f64 - 1.0;
     let total_variance = centred.iter().map(|v| v * v).sum::<f64>() / scale;
+    spectrum::check_finite(total_variance)?;
+    let svd = thin_svd(centred.view())?;
+    drop(centred);
     let mut variances = svd.values.mapv(|v| v * v / scale);
-    let cutoff = rows.max(dim) as f64 * f64::EPSILON;
-    let rank = zero_below(&mut variances, cutoff * cutoff)?;
+    let rank = zero_below(&mut variances, rounding::<f64>().powi(2), &mean)?;
     let column_variances = || column_variances(x, &mean);
     let selection =
         select::choose(&variances, total_variance, rank, rows, options, column_variances)?;
     let axes = svd.right.slice(s![..selection.components, ..]).to_owned();
-    Ok(Solution { rows, mean, variances, axes, total_variance, solver: Solver::ThinSvd, selection })
+    let solver = Algorithm::ThinSvd;
+    Ok(Solution { rows, mean, variances, axes, total_variance, solver, selection })
 }
 
 fn power_iterations(k: usize, rows: usize, dim: usize, options: &PcaOptions) -> usize {
@@ -307,9 +444,13 @@ fn randomized<T: Real>(x: ArrayView2<'_, T>, options: &PcaOptions) -> Result<Sol
             "give a number, or let the solver be chosen",
         ));
     };
+    let width = (k + options.oversampling).min(rows.min(dim));
+    let numbers = rows as f64 * dim as f64 + 3.0 * width as f64 * (rows + dim) as f64;
+    check_memory(size_of::<T>() as f64 * numbers, || {
+        format!("a centred copy of {rows} rows of {dim} columns")
+    })?;
     let mean = finite_means(x)?;
     let centred: Array2<T> = centred(x, &mean);
-    let width = (k + options.oversampling).min(rows.min(dim));
     let mut random = Random::stream(options.seed, "randomised svd");
     let mut basis = Array2::from_shape_fn((width, dim), |_| T::from_f64(random.normal()));
     let mut range = through(&basis, centred.t());
@@ -321,21 +462,18 @@ fn randomized<T: Real>(x: ArrayView2<'_, T>, options: &PcaOptions) -> Result<Sol
     let svd = thin_svd(projected.view())?;
     let scale = rows as f64 - 1.0;
     let total_variance = column_variances(x, &mean).sum();
+    spectrum::check_finite(total_variance)?;
     let mut variances = svd.values.mapv(|v| v * v / scale);
-    let rank = zero_below(&mut variances, (rows.max(dim) as f64 * T::EPSILON).powi(2))?;
-    variances = variances.slice(s![..k.min(rank)]).to_owned();
+    let rank = zero_below(&mut variances, rounding::<T>().powi(2), &mean)?;
+    if width < rows.min(dim) {
+        // Those beyond the ones asked for are estimates of nothing in particular.
+        variances = variances.slice(s![..k.min(rank)]).to_owned();
+    }
     let unused = || Array1::zeros(0);
     let selection = select::choose(&variances, total_variance, rank, rows, options, unused)?;
     let axes = svd.right.slice(s![..selection.components, ..]).to_owned();
-    Ok(Solution {
-        rows,
-        mean,
-        variances,
-        axes,
-        total_variance,
-        solver: Solver::Randomized,
-        selection,
-    })
+    let solver = Algorithm::Randomized;
+    Ok(Solution { rows, mean, variances, axes, total_variance, solver, selection })
 }
 
 fn through<T: Real>(left: &Array2<T>, right: ArrayView2<'_, T>) -> Array2<T> {
@@ -392,9 +530,21 @@ fn whitened<T: Real>(rows: &Array2<T>) -> Result<Array2<T>> {
     Ok(out)
 }
 
+/// Means of the columns. That of a constant column is its value: rounded, it would make a column of
+/// large numbers vary.
 fn finite_means<T: Real>(x: ArrayView2<'_, T>) -> Result<Array1<f64>> {
-    let mean = column_means(x);
-    if mean.iter().all(|value| value.is_finite()) { Ok(mean) } else { Err(not_finite(x, 0)) }
+    let mut mean = column_means(x);
+    if !mean.iter().all(|value| value.is_finite()) {
+        return Err(not_finite(x, 0));
+    }
+    for (mean, column) in mean.iter_mut().zip(x.columns()) {
+        let first = column[0].to_f64();
+        let rounded = *mean != first && (*mean - first).abs() < 1e-12 * first.abs();
+        if rounded && column.iter().all(|value| value.to_f64() == first) {
+            *mean = first;
+        }
+    }
+    Ok(mean)
 }
 
 /// Variance of each column, divided by n − 1.
@@ -406,20 +556,4 @@ fn column_variances<T: Real>(x: ArrayView2<'_, T>, mean: &Array1<f64>) -> Array1
         }
     }
     sum / (x.nrows() as f64 - 1.0)
-}
-
-/// Sets variances that are rounding noise to zero; gives the number that are not.
-fn zero_below(variances: &mut Array1<f64>, share: f64) -> Result<usize> {
-    let cutoff = variances[0] * share;
-    variances.mapv_inplace(|v| if v > cutoff { v } else { 0.0 });
-    let rank = variances.iter().take_while(|&&v| v > 0.0).count();
-    if rank > 0 {
-        return Ok(rank);
-    }
-    Err(Error::mistake(
-        "fit PCA",
-        "rows that differ",
-        "rows that are all the same",
-        "check that the right file and columns are read",
-    ))
 }
