@@ -32,6 +32,9 @@ pub struct OpenOptions {
 /// Files of npy, idx and uncompressed npz are mapped, so that only the blocks that are read take
 /// memory; compressed files, tables and images are held in memory.
 ///
+/// A relative path that does not exist here is looked for in the folder that the environment variable
+/// NARROWS_DATA names.
+///
 /// [`Dataset::content_hash`] is the hash of the file; above 64 MiB it is a fingerprint, the hash of
 /// the length and of the first, middle and last 16 MiB. Of a folder the names and bytes of all
 /// images are hashed.
@@ -141,16 +144,22 @@ impl Format {
 
 /// The path of `spec` and the name behind `#`, which may also be part of a file's own name.
 pub(super) fn split(spec: &str) -> Result<(PathBuf, Option<String>)> {
-    if Path::new(spec).exists() {
-        return Ok((PathBuf::from(spec), None));
+    if let Some(path) = located(spec) {
+        return Ok((path, None));
     }
     match spec.rsplit_once('#') {
-        Some((path, name)) if Path::new(path).exists() => {
-            Ok((PathBuf::from(path), Some(name.to_owned())))
-        }
-        Some((path, _)) => Err(not_found(Path::new(path))),
+        Some((path, name)) => match located(path) {
+            Some(path) => Ok((path, Some(name.to_owned()))),
+            None => Err(not_found(Path::new(path))),
+        },
         None => Err(not_found(Path::new(spec))),
     }
+}
+
+/// A path that exists: as it is given, else within the folder that NARROWS_DATA names.
+pub(super) fn located(path: &str) -> Option<PathBuf> {
+    let within = || Some(PathBuf::from(std::env::var_os("NARROWS_DATA")?).join(path));
+    Some(PathBuf::from(path)).filter(|p| p.exists()).or_else(|| within().filter(|p| p.exists()))
 }
 
 fn not_found(path: &Path) -> Error {
