@@ -1,0 +1,93 @@
+//! Trainings that end too early and go on: killed, interrupted, told the wrong thing.
+
+#![allow(clippy::unwrap_used)]
+
+mod harness;
+
+use std::fs;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use harness::Desk;
+
+const FIT: &str = "fit -q --model network --data demo:digits --set model.layers=[200,20] \
+                   --set model.dropout=0.1 --set model.normalisation=batch --set train.epochs=12 \
+                   --set objective.corruption.kind=masking --set train.average=0.9 \
+                   --set train.validation=0.1 --set train.patience=20 \
+                   --set train.checkpoint_seconds=0";
+
+const CHECKPOINT: &str = "run/checkpoint/state.safetensors";
+
+/// Starts a training and waits until it has written a checkpoint.
+fn begun(desk: &Desk) -> Child {
+    let mut command = desk.command(&format!("{FIT} --out run"));
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while !desk.path(CHECKPOINT).exists() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no checkpoint after a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_killed_training_goes_on_to_the_same_bits() {
+    let desk = Desk::new();
+    desk.narrows(&format!("{FIT} --out whole"));
+    for wait in [0, 40, 150] {
+        let mut child = begun(&desk);
+        std::thread::sleep(Duration::from_millis(wait));
+        signal(&child, "-9");
+        child.wait().unwrap();
+        assert!(!desk.path("run/weights.safetensors").exists(), "it ended before it was killed");
+        desk.narrows("fit -q --resume --out run");
+        for file in ["weights.safetensors", "config.json", "preparation.json"] {
+            let [whole, resumed] =
+                ["whole", "run"].map(|run| fs::read(desk.path(&format!("{run}/{file}"))).unwrap());
+            assert!(whole == resumed, "{file} differs after {wait} ms");
+        }
+        assert!(!desk.path("run/checkpoint").exists());
+        fs::remove_dir_all(desk.path("run")).unwrap();
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on() {
+    let desk = Desk::new();
+    let child = begun(&desk);
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("--resume"), "{said}");
+    desk.narrows("fit -q --resume --out run");
+    assert!(desk.path("run/weights.safetensors").exists());
+}
+
+#[test]
+fn what_does_not_belong_together_is_refused() {
+    let desk = Desk::new();
+    let mut child = begun(&desk);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let told = |line: &str| {
+        let output = desk.command(line).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let other = told("fit --resume --out run --model network --data demo:digits");
+    assert!(other.contains("the settings that it began with"), "{other}");
+    let none = told("fit --resume --out nothing");
+    assert!(none.contains("holds no checkpoint"), "{none}");
+    let bytes = fs::read(desk.path(CHECKPOINT)).unwrap();
+    fs::write(desk.path(CHECKPOINT), &bytes[..bytes.len() / 2]).unwrap();
+    let damaged = told("fit --resume --out run");
+    assert!(damaged.contains("start anew without --resume"), "{damaged}");
+}
