@@ -4,6 +4,7 @@
 //! goes on from a checkpoint gives the bits of training that never stopped.
 
 mod augmentation;
+mod lbfgs;
 mod optimizer;
 mod options;
 mod schedule;
@@ -163,6 +164,9 @@ pub fn fit(
         epochs_done: state.progress.epoch,
     });
 
+    if options.optimizer == Method::Lbfgs {
+        return lbfgs::fit(model, task, options, state, (&rows, &held_out), observer);
+    }
     while state.progress.epoch < options.epochs && !exhausted(&state.progress, options) {
         let epoch = state.progress.epoch;
         let start = Instant::now();
@@ -199,10 +203,7 @@ pub fn fit(
                 observer.checkpoint(&state.save(&*model))?;
             }
             if wish == Wish::Stop {
-                return Err(Error::Interrupted {
-                    operation: "train".to_owned(),
-                    remedy: "go on with --resume".to_owned(),
-                });
+                return Err(interrupted());
             }
         }
         let validation = measure(&mut desk, model, task, &held_out, &mut state.average);
@@ -246,6 +247,10 @@ fn split(rows: usize, options: &TrainOptions) -> Result<(Vec<usize>, Vec<usize>)
     order.sort_unstable();
     held_out.sort_unstable();
     Ok((order, held_out))
+}
+
+fn interrupted() -> Error {
+    Error::Interrupted { operation: "train".to_owned(), remedy: "go on with --resume".to_owned() }
 }
 
 fn exhausted(progress: &Progress, options: &TrainOptions) -> bool {

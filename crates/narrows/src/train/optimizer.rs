@@ -19,6 +19,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::lbfgs::Pair;
 use crate::compute::wide;
 use crate::model::Rule;
 
@@ -53,6 +54,8 @@ pub struct Optimizer {
     pub(super) squares: Vec<Vec<f32>>,
     /// t.
     pub(super) steps: u64,
+    /// For L-BFGS.
+    pub(super) pairs: Vec<Pair>,
 }
 
 /// The numbers of one step that are the same for all parameters.
@@ -90,6 +93,7 @@ impl Optimizer {
             velocity,
             squares,
             steps: 0,
+            pairs: Vec::new(),
         }
     }
 

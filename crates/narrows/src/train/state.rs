@@ -94,6 +94,9 @@ impl State {
         add("squares", slices(&self.optimizer.squares));
         add("average", slices(&self.average));
         add("best", slices(&self.best));
+        let pairs = &self.optimizer.pairs;
+        add("step", pairs.iter().map(|(step, _)| step.as_slice()).collect());
+        add("change", pairs.iter().map(|(_, change)| change.as_slice()).collect());
         let mut progress = self.progress.clone();
         progress.optimizer_steps = self.optimizer.steps;
         Checkpoint { progress, vectors }
@@ -113,6 +116,9 @@ impl State {
         }
         let mut given: std::collections::BTreeMap<String, Vec<f32>> =
             checkpoint.vectors.into_iter().collect();
+        let all = model.parameters().iter().map(|parameter| parameter.len()).sum();
+        let pairs = given.keys().filter(|name| name.starts_with("step.")).count();
+        state.optimizer.pairs = vec![(vec![0.0; all], vec![0.0; all]); pairs];
         let mut fill = |kind: &str, all: Vec<&mut [f32]>| -> Result<()> {
             for (place, vector) in all.into_iter().enumerate() {
                 let name = format!("{kind}.{place}");
@@ -128,6 +134,9 @@ impl State {
         fill("squares", slices_mut(&mut state.optimizer.squares))?;
         fill("average", slices_mut(&mut state.average))?;
         fill("best", slices_mut(&mut state.best))?;
+        let pairs = &mut state.optimizer.pairs;
+        fill("step", pairs.iter_mut().map(|(step, _)| step.as_mut_slice()).collect())?;
+        fill("change", pairs.iter_mut().map(|(_, change)| change.as_mut_slice()).collect())?;
         match given.pop_first() {
             Some((name, _)) => Err(misfit(format!("`{name}` too"))),
             None => Ok(state),

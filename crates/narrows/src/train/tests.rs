@@ -254,17 +254,17 @@ fn what_is_resumed_is_as_if_it_had_never_stopped() {
         sparsity: Sparsity::Kl { weight: 0.1, target: 0.2, memory: 0.9 },
         ..Task::reconstruct(&rows)
     };
-    for optimizer in [Method::Sgd, Method::Adam, Method::Adamw] {
+    for optimizer in [Method::Sgd, Method::Adam, Method::Adamw, Method::Lbfgs] {
         let options = TrainOptions {
             optimizer,
             learning_rate: 1e-3,
             weight_decay: 0.01,
             gradient_clip: Some(5.0),
-            epochs: 6,
+            epochs: if optimizer == Method::Lbfgs { 25 } else { 6 },
             batch_size: 64,
             validation: 0.2,
-            patience: Some(2),
-            average: 0.9,
+            patience: Some(if optimizer == Method::Lbfgs { 30 } else { 2 }),
+            average: if optimizer == Method::Lbfgs { 0.0 } else { 0.9 },
             ..TrainOptions::network()
         };
         let new = || Network::<f32>::new(12, &shape, false, 0).unwrap();
@@ -342,4 +342,18 @@ fn threads_do_not_change_a_bit_of_a_network() {
     let one = train(1);
     assert_eq!(one, train(2));
     assert_eq!(one, train(7));
+}
+
+/// Of a linear autoencoder the least possible loss is known: PCA's.
+#[test]
+fn lbfgs_reaches_the_optimum_of_a_linear_autoencoder() {
+    let rows = rows(400, 12);
+    let options = PcaOptions { components: Components::Count(4), ..Default::default() };
+    let pca = Pca::fit_source(&rows, &options).unwrap();
+    let mut model = linear(&rows, 4, false);
+    let options = TrainOptions { optimizer: Method::Lbfgs, epochs: 600, ..TrainOptions::network() };
+    let history = fit(&mut model, &Task::reconstruct(&rows), &options, None, &mut go_on).unwrap();
+    assert!(history.windows(2).all(|pair| pair[1].loss <= pair[0].loss));
+    let certificate = Certificate::new(&model, &pca, &rows).unwrap();
+    assert!(certificate.relative_excess_loss < 1e-5, "{} {certificate:?}", history.len());
 }

@@ -69,7 +69,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("objective.sparsity.weight", "its weight in the loss", ""),
     ("objective.sparsity.target", "kl: the mean activation that is wanted", ""),
     ("objective.sparsity.memory", "kl: share of the running mean that is kept; 0: the batch", ""),
-    ("train.optimizer", "sgd (with momentum), adam, adamw", ""),
+    ("train.optimizer", "sgd (with momentum), adam, adamw, lbfgs (small sets)", ""),
     ("train.learning_rate", "the step size", ""),
     ("train.momentum", "how much of its last step a step keeps", ""),
     ("train.second_momentum", "adam: how much of the mean square of the gradient is kept", ""),
