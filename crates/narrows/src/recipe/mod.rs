@@ -21,7 +21,7 @@ use crate::data::{
     self, Dataset, Missing, OpenOptions, Preparation, PrepareConfig, Prepared, Source,
 };
 use crate::error::{Error, Result};
-use crate::evaluate::Certificate;
+use crate::evaluate::{Certificate, Evaluation, evaluate};
 use crate::model::linear::{Linear, LinearOptions};
 use crate::model::pca::{Components, MissingOptions, Pca, PcaOptions};
 use crate::model::{Autoencoder, Model, Network};
@@ -56,6 +56,8 @@ pub struct Fitted {
     pub history: Vec<Epoch>,
     /// Linear autoencoder: how far it is from the closed form.
     pub certificate: Option<Certificate>,
+    /// What was trained, measured beside PCA on some of the training rows, evenly taken.
+    pub training: Option<Evaluation>,
 }
 
 impl Recipe {
@@ -120,7 +122,7 @@ impl Recipe {
             Kind::Pca => (Model::Pca(self.fit_pca(&rows)?), None, Vec::new(), None),
             Kind::Linear => {
                 self.check_linear(&rows)?;
-                let pca = Pca::fit_source(&rows, &self.baseline_options(self.model.latent_dim))?;
+                let pca = Pca::fit_source(&rows, &self.baseline_options(self.latent_dim(&rows)))?;
                 let (linear, history) = self.fit_linear(&rows, from, observer)?;
                 let certificate = Some(Certificate::new(&linear, &pca, &rows)?);
                 (Model::Linear(linear), Some(pca), history, certificate)
@@ -135,8 +137,19 @@ impl Recipe {
                 (Model::Network(network), Some(pca), history, None)
             }
         };
+        let training = match &baseline {
+            Some(pca) => Some(measure(&rows, &model, pca, preparation.bounds())?),
+            None => None,
+        };
         let config = self.resolved(dataset, &preparation, &model, baseline.as_ref());
-        Ok(Fitted { run: Run { config, preparation, model, baseline }, history, certificate })
+        let run = Run { config, preparation, model, baseline };
+        Ok(Fitted { run, history, certificate, training })
+    }
+
+    /// The width asked for, or one that narrows: half of the columns, at most 32.
+    fn latent_dim(&self, rows: &Prepared<'_>) -> usize {
+        let narrow = (rows.dim() / 2).min(rows.rows()).clamp(1, 32);
+        self.model.latent_dim.unwrap_or(narrow)
     }
 
     /// Refuses what could not be fitted, before anything is.
@@ -145,11 +158,12 @@ impl Recipe {
         self.check_complete(operation)?;
         let (n, d) = (rows.rows(), rows.dim());
         let most = n.min(d);
-        if !(1..=most).contains(&self.model.latent_dim) {
+        let latent_dim = self.latent_dim(rows);
+        if !(1..=most).contains(&latent_dim) {
             return Err(Error::mistake(
                 operation,
                 format!("`latent_dim` from 1 to {most} (the smaller of {n} rows and {d} columns)"),
-                self.model.latent_dim.to_string(),
+                latent_dim.to_string(),
                 "set model.latent_dim: more latents cannot lower the error",
             ));
         }
@@ -174,7 +188,7 @@ impl Recipe {
         from: Option<Checkpoint>,
         observer: &mut dyn Observer,
     ) -> Result<(Linear, Vec<Epoch>)> {
-        let ModelTable { latent_dim, tied, .. } = self.model;
+        let (latent_dim, tied) = (self.latent_dim(rows), self.model.tied);
         let mut linear = Linear::new(rows, &LinearOptions { latent_dim, tied }, self.seed)?;
         let held = train::read(rows)?;
         let task = Task::reconstruct(&held);
@@ -306,12 +320,16 @@ impl Recipe {
         baseline: Option<&Pca>,
     ) -> Value {
         let mut config = reading::plain(self);
+        reading::drop_unread(&mut config, self.model.kind);
         config["version"] = json!(env!("CARGO_PKG_VERSION"));
         config["prepare"] = json!(preparation.config());
         config["data"]["rows"] = json!(dataset.rows.rows());
         config["data"]["dim"] = json!(dataset.rows.dim());
         config["data"]["element"] = json!(dataset.element);
         config["data"]["content_hash"] = json!(dataset.content_hash);
+        if self.model.kind == Kind::Linear {
+            config["model"]["latent_dim"] = json!(model.latent_dim());
+        }
         if let Model::Network(network) = model {
             let decided = self.decide(preparation.bounds());
             config["model"]["output_activation"] = json!(decided.output);
@@ -329,6 +347,20 @@ impl Recipe {
         })));
         config
     }
+}
+
+/// Rows that are measured after training, at most.
+const MEASURED: usize = 10_000;
+
+fn measure(
+    rows: &Prepared<'_>,
+    model: &Model,
+    pca: &Pca,
+    bounds: Option<(f64, f64)>,
+) -> Result<Evaluation> {
+    let stride = rows.rows().div_ceil(MEASURED).max(1);
+    let places: Vec<usize> = (0..rows.rows()).step_by(stride).collect();
+    evaluate(&data::Chosen { source: rows, places: &places }, model, Some(pca), bounds)
 }
 
 /// What the data decide where the recipe does not.

@@ -106,6 +106,23 @@ pub(super) fn reads(recipe: &Recipe, key: &str, only: Option<&str>) -> bool {
     conditions.all(|(_, by, values)| values.contains(&chosen(by)))
 }
 
+/// Takes out the keys that a kind of model never reads.
+pub(super) fn drop_unread(config: &mut Value, kind: Kind) {
+    let kind = json!(kind);
+    for (key, by, values) in READ_WHERE {
+        if *by == "model.kind" && !values.iter().any(|value| kind == *value) {
+            let (tables, last) = key.rsplit_once('.').unwrap_or(("", key));
+            let pointer = match tables {
+                "" => String::new(),
+                tables => format!("/{}", tables.replace('.', "/")),
+            };
+            if let Some(Value::Object(table)) = config.pointer_mut(&pointer) {
+                table.remove(last);
+            }
+        }
+    }
+}
+
 /// Refuses a key that was given and would silently do nothing.
 fn check_read(given: &Value, recipe: &Value) -> Result<()> {
     let chosen = |key| at(recipe, key).and_then(Value::as_str).unwrap_or_default();

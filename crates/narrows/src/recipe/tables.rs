@@ -40,8 +40,8 @@ pub struct ModelTable {
     pub oversampling: usize,
     /// PCA, randomised solver: passes of the power iteration.
     pub power_iterations: Option<usize>,
-    /// Linear autoencoder: columns of a code.
-    pub latent_dim: usize,
+    /// Linear autoencoder: columns of a code; by default half of those of the rows, at most 32.
+    pub latent_dim: Option<usize>,
     /// Whether the decoder has the encoder's weights, transposed.
     pub tied: bool,
     /// Network: columns of each layer of the encoder; the last is the code.
@@ -195,7 +195,7 @@ impl Default for ModelTable {
             whiten: pca.whiten,
             oversampling: pca.oversampling,
             power_iterations: pca.power_iterations,
-            latent_dim: linear.latent_dim,
+            latent_dim: None,
             tied: linear.tied,
             layers: network.layers,
             decoder_layers: network.decoder_layers,

@@ -33,7 +33,7 @@ const KEYS: &[(&str, &str, &str)] = &[
         "randomized: passes; 7 below a tenth of all components, else 4",
         "7",
     ),
-    ("model.latent_dim", "columns of a code", ""),
+    ("model.latent_dim", "columns of a code; by default half of the rows', at most 32", "32"),
     ("model.layers", "columns of each layer of the encoder; the last is the code", ""),
     ("model.decoder_layers", "the decoder's, but the last; by default mirrored", "[64]"),
     ("model.tied", "the decoder has the encoder's weights, transposed", ""),

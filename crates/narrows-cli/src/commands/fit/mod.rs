@@ -13,6 +13,7 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::Args;
 use narrows::Error;
+use narrows::evaluate::Evaluation;
 use narrows::model::Model;
 use narrows::recipe::{Fitted, Kind, Recipe};
 use narrows::store::{Folder, check_replaceable, write_aside, write_folder, write_json};
@@ -147,6 +148,26 @@ fn recipe(args: &FitArgs, settings: &Value, left: Option<&Left>) -> narrows::Res
     Ok(left.recipe.clone())
 }
 
+/// What was trained beside PCA, on training rows, and whether it is any good.
+fn tell_training(training: &Evaluation) -> Result<()> {
+    let (own, pca) = (&training.scores, &training.pca);
+    writeln!(Screen, "\non {} training rows", training.rows)?;
+    writeln!(Screen, "  squared error per row   {}", figure(own.squared_error_per_row))?;
+    writeln!(Screen, "  PCA of the same width   {}", figure(pca.squared_error_per_row))?;
+    let times = own.squared_error_per_row / pca.squared_error_per_row;
+    if times > 1.01 && times.is_finite() {
+        writeln!(
+            Screen,
+            "  {times:.2} times the error of PCA: train longer (train.epochs), at another rate \
+             (train.learning_rate), or take PCA"
+        )?;
+    }
+    if training.latent_dim >= training.input_dim {
+        writeln!(Screen, "  the code is as wide as the rows: nothing was narrowed")?;
+    }
+    Ok(())
+}
+
 fn write_history(path: &Path, history: &[Epoch]) -> narrows::Result<()> {
     if history.is_empty() {
         return Ok(());
@@ -179,6 +200,7 @@ fn scores(fitted: &Fitted, seconds: f64) -> Value {
         Model::Network(_) => {
             let last = fitted.history.last();
             scores["epochs"] = json!(fitted.history.len());
+            scores["training"] = json!(fitted.training);
             scores["loss"] = json!(last.map(|epoch| epoch.loss));
             scores["validation"] = json!(last.and_then(|epoch| epoch.validation));
         }
@@ -216,8 +238,8 @@ fn tell(fitted: &Fitted, seconds: f64) -> Result<()> {
             writeln!(Screen, "{} epochs in {seconds:.1} s", fitted.history.len())?;
         }
     }
-    if let (Model::Network(_), Some(last)) = (&run.model, fitted.history.last()) {
-        writeln!(Screen, "last epoch: loss {}", figure(last.loss))?;
+    if let Some(training) = &fitted.training {
+        tell_training(training)?;
     }
     if let Some(certificate) = &fitted.certificate {
         writeln!(Screen, "\ncertificate against the closed form, on the training rows")?;
