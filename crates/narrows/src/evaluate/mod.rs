@@ -1,7 +1,11 @@
 //! How good it is: scores with their formulas, always beside the best linear model.
 
 pub mod certificate;
+mod denoising;
+mod pictures;
 mod reconstruction;
 
 pub use certificate::Certificate;
+pub use denoising::{Denoising, Likeness, Noise, denoise};
+pub use pictures::{psnr, ssim};
 pub use reconstruction::{Evaluation, Pythagoras, Scores, evaluate};

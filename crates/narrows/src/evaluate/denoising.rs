@@ -1,0 +1,205 @@
+//! How well a model cleans noisy rows, beside the noise itself and the best projection.
+//!
+//! ```text
+//! x: clean rows    x̃: the same with noise    restored: the model's reconstruction of x̃
+//! projection  μ + Σ_(j≤k) (vⱼ·(x̃ − μ)) vⱼ, PCA of clean rows, for the k with the least error here
+//! ```
+//!
+//! Each figure is the mean over rows. The projection is given the best k for these very rows, which
+//! the model is not: an advantage that it does not need to lose.
+
+use ndarray::{Array1, Array2};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::pictures::{psnr, ssim};
+use crate::data::{ImageShape, Source};
+use crate::error::Result;
+use crate::model::{Model, Pca};
+use crate::objective::Corruption;
+use crate::random::Random;
+
+/// Rows that are held at a time.
+const BLOCK: usize = 1000;
+
+/// How far rows are from the clean ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Likeness {
+    /// Squared error per row.
+    pub squared_error_per_row: f64,
+    /// Peak signal-to-noise ratio in dB.
+    pub psnr: f64,
+    /// Structural similarity, where rows are pictures of at least 11 × 11.
+    pub ssim: Option<f64>,
+}
+
+/// How well noise was taken away.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Denoising {
+    /// Rows used.
+    pub rows: usize,
+    /// The noise.
+    pub corruption: Corruption,
+    /// With the noise.
+    pub noisy: Likeness,
+    /// Cleaned by the model.
+    pub restored: Likeness,
+    /// Projected on the best number of principal components.
+    pub projected: Likeness,
+    /// That number.
+    pub components: usize,
+}
+
+/// What noise is put on which rows, and what they look like.
+#[derive(Debug, Clone, Copy)]
+pub struct Noise {
+    /// Kind and strength.
+    pub corruption: Corruption,
+    /// The range of the rows.
+    pub range: (f64, f64),
+    /// The shape of a row, where it is a picture.
+    pub image: Option<ImageShape>,
+    /// Names the noise.
+    pub seed: u64,
+}
+
+/// Puts noise on rows and measures what `model` and projections on the components of `pca` leave of
+/// it. Reads the rows twice, 1,000 at a time.
+///
+/// # Errors
+/// If the rows cannot be read, or have other columns than the model.
+pub fn denoise(rows: &dyn Source, model: &Model, pca: &Pca, noise: &Noise) -> Result<Denoising> {
+    let components = best_projection(rows, pca, noise)?;
+    let axes = pca.components.slice(ndarray::s![..components, ..]);
+    let mut sums = [Sum::default(); 3];
+    for_blocks(rows, noise, |clean, noisy| {
+        let restored = model.decode(model.encode(noisy.view())?.view())?;
+        let projected = (noisy - &pca.mean).dot(&axes.t()).dot(&axes) + &pca.mean;
+        for (sum, rows) in sums.iter_mut().zip([noisy, &restored, &projected]) {
+            sum.add(clean, rows, noise);
+        }
+        Ok(())
+    })?;
+    let [noisy, restored, projected] = sums.map(|sum| sum.mean(rows.rows()));
+    let corruption = noise.corruption;
+    Ok(Denoising { rows: rows.rows(), corruption, noisy, restored, projected, components })
+}
+
+/// The number of components whose projection of the noisy rows is nearest to the clean ones.
+///
+/// Components are at right angles: with c and z the codes of clean and noisy row, the squared error is
+/// `‖x − μ‖² + Σ_(j≤k) (zⱼ² − 2 cⱼ zⱼ)`.
+fn best_projection(rows: &dyn Source, pca: &Pca, noise: &Noise) -> Result<usize> {
+    let mut gains = Array1::<f64>::zeros(pca.components.nrows());
+    for_blocks(rows, noise, |clean, noisy| {
+        let code = |rows: &Array2<f64>| (rows - &pca.mean).dot(&pca.components.t());
+        let (c, z) = (code(clean), code(noisy));
+        gains += &(&z * &z - 2.0 * &c * &z).sum_axis(ndarray::Axis(0));
+        Ok(())
+    })?;
+    let mut sum = 0.0;
+    let sums: Vec<f64> = gains
+        .iter()
+        .map(|gain| {
+            sum += gain;
+            sum
+        })
+        .collect();
+    let best = (0..sums.len()).min_by(|&a, &b| sums[a].total_cmp(&sums[b]));
+    Ok(best.map_or(0, |place| place + 1))
+}
+
+/// Hands out blocks of clean rows and of the same rows with noise.
+fn for_blocks(
+    rows: &dyn Source,
+    noise: &Noise,
+    mut with: impl FnMut(&Array2<f64>, &Array2<f64>) -> Result<()>,
+) -> Result<()> {
+    let dim = rows.dim();
+    for start in (0..rows.rows()).step_by(BLOCK) {
+        let mut clean = Array2::<f64>::zeros((BLOCK.min(rows.rows() - start), dim));
+        rows.read_f64(start, clean.as_slice_mut().expect("owned and row-major"))?;
+        let mut noisy = clean.clone();
+        let values = noisy.as_slice_mut().expect("owned and row-major");
+        values.par_chunks_mut(dim.max(1)).enumerate().for_each(|(place, row)| {
+            let mut random =
+                Random::numbered(noise.seed, "evaluation noise", &[(start + place) as u64]);
+            noise.corruption.apply(row, noise.range, &mut random, |_| {});
+        });
+        with(&clean, &noisy)?;
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    squares: f64,
+    psnr: f64,
+    ssim: f64,
+    pictures: usize,
+}
+
+impl Sum {
+    fn add(&mut self, clean: &Array2<f64>, rows: &Array2<f64>, noise: &Noise) {
+        let range = noise.range.1 - noise.range.0;
+        let pairs: Vec<_> = clean.outer_iter().zip(rows.outer_iter()).collect();
+        let measured: Vec<(f64, f64, Option<f64>)> = pairs
+            .into_par_iter()
+            .map(|(x, y)| {
+                let (x, y) = (x.to_vec(), y.to_vec());
+                let squares = x.iter().zip(&y).map(|(a, b)| (a - b) * (a - b)).sum();
+                let likeness = noise.image.and_then(|shape| ssim(&x, &y, shape, range));
+                (squares, psnr(&x, &y, range), likeness)
+            })
+            .collect();
+        for (squares, psnr, ssim) in measured {
+            self.squares += squares;
+            self.psnr += psnr;
+            self.ssim += ssim.unwrap_or(0.0);
+            self.pictures += usize::from(ssim.is_some());
+        }
+    }
+
+    fn mean(self, rows: usize) -> Likeness {
+        let rows = rows as f64;
+        Likeness {
+            squared_error_per_row: self.squares / rows,
+            psnr: self.psnr / rows,
+            ssim: (self.pictures > 0).then(|| self.ssim / rows),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compute::Matrix;
+    use crate::model::pca::{Components, PcaOptions};
+
+    fn rows() -> Matrix {
+        let mut random = Random::stream(1, "denoising");
+        let draws = Array2::from_shape_fn((600, 3), |_| random.normal());
+        let mix = Array2::from_shape_fn((3, 10), |_| random.normal());
+        Matrix::from(draws.dot(&mix).mapv(|value| value as f32))
+    }
+
+    fn noise() -> Noise {
+        let corruption = Corruption::Gaussian { sigma: 0.5 };
+        Noise { corruption, range: (-5.0, 5.0), image: None, seed: 0 }
+    }
+
+    /// Rows of three dimensions and noise in ten: the projection on three leaves 3/10 of the noise.
+    #[test]
+    fn the_best_projection_has_the_dimension_of_the_rows() {
+        let rows = rows();
+        let options = PcaOptions { components: Components::Count(8), ..Default::default() };
+        let pca = Pca::fit_source(&rows, &options).expect("fits");
+        let model = Model::Pca(pca.clone());
+        let found = denoise(&rows, &model, &pca, &noise()).expect("measures");
+        assert_eq!(found.components, 3);
+        assert!((found.noisy.squared_error_per_row / 2.5 - 1.0).abs() < 0.05, "{found:?}");
+        assert!((found.projected.squared_error_per_row / 0.75 - 1.0).abs() < 0.08, "{found:?}");
+        assert!(found.restored.squared_error_per_row > found.projected.squared_error_per_row);
+        assert!(found.projected.psnr > found.noisy.psnr + 3.0);
+    }
+}
