@@ -26,13 +26,13 @@ pub struct Description {
     pub element: Element,
     /// The size of the pictures, where rows are pictures.
     pub image: Option<ImageShape>,
-    /// The smallest finite value; `None` where there is none.
+    /// The smallest finite value, categories not counted; `None` where there is none.
     pub minimum: Option<f64>,
-    /// The largest finite value.
+    /// The largest of them.
     pub maximum: Option<f64>,
-    /// The mean of the finite values.
+    /// Their mean.
     pub mean: Option<f64>,
-    /// The share of all values that are 0.
+    /// The share of all values that are 0, categories not counted.
     pub zeros: f64,
     /// Number of missing values.
     pub missing: usize,
