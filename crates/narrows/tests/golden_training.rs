@@ -40,8 +40,8 @@ fn start(golden: &Value) -> Network {
 fn a_hundred_steps_are_those_of_pytorch() {
     let golden: Value = serde_json::from_str(include_str!("golden/optimizers.json")).unwrap();
     let rows = Matrix::from_rows(24, 7, narrow(&golden["rows"])).unwrap();
-    let options =
-        |optimizer, learning_rate, second_momentum, weight_decay, gradient_clip| TrainOptions {
+    let options = |optimizer, learning_rate, second_momentum, weight_decay, gradient_clip| {
+        TrainOptions {
             optimizer,
             learning_rate,
             second_momentum,
@@ -51,7 +51,8 @@ fn a_hundred_steps_are_those_of_pytorch() {
             epochs: 100,
             schedule: Schedule::Constant,
             ..TrainOptions::network()
-        };
+        }
+    };
     for (case, options) in [
         ("sgd", options(Method::Sgd, 0.05, 0.0, 0.01, None)),
         ("sgd_clipped", options(Method::Sgd, 0.05, 0.0, 0.01, Some(0.5))),
