@@ -186,9 +186,10 @@ fn narrow(row: ndarray::ArrayView1<'_, f64>) -> Vec<f32> {
 }
 
 fn spectrum(pca: &Pca) -> Spectrum {
-    // Centred rows span one dimension less than there are rows.
+    // Centred rows span one dimension less than there are rows, and may span even fewer.
     let most = pca.rows.saturating_sub(1).max(1);
-    let variances: Vec<f64> = pca.selection.spectrum.iter().take(most).copied().collect();
+    let spanned = pca.selection.spectrum.iter().take(most).take_while(|variance| **variance > 0.0);
+    let variances: Vec<f64> = spanned.copied().collect();
     Spectrum {
         ratio: variances.iter().map(|variance| variance / pca.total_variance).collect(),
         explained_variance: variances,
