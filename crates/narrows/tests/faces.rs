@@ -260,7 +260,7 @@ fn a_face_space_reads_back() {
     assert!(message(folder.path()).contains("weights.safetensors"));
     std::fs::write(folder.path().join("config.json"), "{\"kind\": \"network\"}").unwrap();
     assert!(message(folder.path()).contains("another kind of run"));
-    assert!(message(&folder.path().join("none")).contains("which holds no config.json"));
+    assert!(message(&folder.path().join("none")).contains("which does not exist"));
 }
 
 #[test]
