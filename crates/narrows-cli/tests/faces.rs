@@ -52,6 +52,10 @@ fn train_identify_add_verify() {
     assert_eq!(added["faces"], 73);
     let found = run(&["identify", "mean.png", "--json"]);
     assert_eq!(found["faces"][0]["nearest_person"], "Nobody in particular");
+    let again = narrows(folder.path(), &["add", "Somebody else", "mean.png"]);
+    let message = String::from_utf8(again.stderr).unwrap();
+    assert_eq!(again.status.code(), Some(2), "{message}");
+    assert!(message.contains("the same picture as 'mean.png'"), "{message}");
     let verified = run(&["verify", "mean.png", "mean.png", "--json"]);
     assert_eq!(verified["verification"]["same"], true);
 }

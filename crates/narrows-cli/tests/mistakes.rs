@@ -36,6 +36,7 @@ fn desk() -> Desk {
     desk.write("two.npz", zip(&[("train.npy", good.clone()), ("test.npy", good)]));
     desk.write("sizes/a.pgm", pgm(8, 8, 1));
     desk.write("sizes/b.pgm", pgm(9, 8, 2));
+    desk.write("broken.png", "no picture");
     desk.write("broken/a.png", b"\x89PNG\r\n\x1a\n");
     desk.write("papers/letter.txt", "no picture");
     desk.write("cut.idx3-ubyte", [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 3]);
@@ -46,7 +47,11 @@ fn desk() -> Desk {
     }
     desk.write("doubles/a.pgm", pgm(8, 8, 1));
     desk.write("doubles/a.jpg", pgm(8, 8, 2));
-    desk.write("kept.npy", "written earlier");
+    desk.write("kept.npy", npy(1, 1, &[1.0]));
+    desk.write("notes.npy", "written by hand");
+    desk.write("runs/stopped/config.json", r#"{"version": "0.1.0", "model": {"kind": "linear"}}"#);
+    desk.write("runs/stopped/checkpoint/state", "half way");
+    desk.narrows("faces train demo:faces?people=12&images=2&size=16 --components 4 --out runs/faces -q --json");
     desk.write("home/diary.txt", "years");
     // What another program calls a model.
     desk.write("other/config.json", r#"{"architectures": ["BertModel"]}"#);
@@ -185,6 +190,25 @@ const MISTAKES: &[(&str, &str)] = &[
         "faces evaluate demo:faces?people=4&images=3&size=16 --train-per-person 2 --splits 1 \
          --components all --drop-leading 3 --out faces",
     ),
+    ("an array in place of other data", "encode runs/good --data good.npy --out notes.npy"),
+    ("an array in place of its data", "reconstruct runs/good --data good.npy --out good.npy"),
+    ("an array in place of its codes", "decode runs/good --codes good.npy --out ./good.npy"),
+    ("an array by another name", "encode runs/good --data good.npy --out people.csv"),
+    (
+        "a picture in place of its data",
+        "reconstruct runs/album --data sizes/a.pgm --out sizes/a.pgm",
+    ),
+    (
+        "a picture in place of other data",
+        "reconstruct runs/album --data sizes/a.pgm --out broken.png",
+    ),
+    ("many pictures as one", "reconstruct runs/album --data album --out rebuilt.png"),
+    ("a run of faces, to a report", "report runs/faces"),
+    ("a run of faces, measured", "evaluate runs/faces --data good.npy"),
+    ("a run whose training was stopped", "encode runs/stopped --data good.npy --out kept.npy"),
+    ("a person without a name", "faces add \u{7} sizes/a.pgm --run runs/faces --resize"),
+    ("a person with a path for a name", "faces add a/b sizes/a.pgm --run runs/faces --resize"),
+    ("no such run of faces", "faces identify sizes/a.pgm --run runs/fases"),
     ("nobody learned yet", "faces identify sizes/a.pgm --run runs/good"),
     ("unknown command", "fti --data good.npy"),
     ("unknown option", "fit --dta good.npy"),

@@ -282,7 +282,46 @@ fn a_report_calls_the_columns_of_a_table_by_their_names() {
         assert!(page.contains(&format!("<span>{name}</span>")), "{name}");
     }
     assert!(!page.contains("column 4"), "a column without a name");
-    assert!(page.contains("as the model sees them, prepared"));
+    // The values as they stand in the table, not as the model sees them: heights below 2 m.
+    assert!(page.contains("both in the units of the data"));
+    let (_, height) = page.split_once("height: 1.").expect("a height in metres");
+    assert!(height.split_once(" → 1.").is_some_and(|(digits, _)| digits.len() < 4), "{height:.20}");
+}
+
+#[test]
+fn one_picture_in_gives_one_picture_out() {
+    let desk = Desk::new();
+    for place in 0..6 {
+        desk.write(&format!("album/{place}.pgm"), pgm(9, 6, place));
+    }
+    desk.narrows("fit -q --data album --set model.components=all --out run");
+    let told = |line: &str| {
+        let output = desk.command(line).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let one = "reconstruct run --data album/3.pgm --out";
+    for out in ["one.png", "one.pgm"] {
+        assert_eq!(told(&format!("{one} {out}")), format!("written: 1 picture in {out}\n"));
+        assert_eq!(rows(desk.path(out)), rows(desk.path("album/3.pgm")));
+        // A picture may be written again.
+        told(&format!("{one} {out}"));
+    }
+    assert_eq!(told(&format!("{one} folder")), "written: 1 picture in folder\n");
+    assert_eq!(rows(desk.path("folder")), rows(desk.path("album/3.pgm")));
+    let all = "reconstruct run --data album --out rebuilt";
+    assert_eq!(told(all), "written: 6 pictures in rebuilt\n");
+}
+
+#[test]
+fn rows_are_named_by_their_place_and_class() {
+    let desk = Desk::new();
+    desk.write("table.csv", table().replace(",\n", ",0\n").replace(",,", ",0,"));
+    let fit = "fit -q --data table.csv --set model.components=1 --out run --label-column side";
+    desk.narrows(fit);
+    desk.narrows("report run -q");
+    let page = std::fs::read_to_string(desk.path("run/report.html")).unwrap();
+    assert!(page.contains("<th scope=\"row\">row 1 · class "), "no name of the first row");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use narrows::data::{ImageShape, Labels};
 use narrows::faces::{Distance, EvaluateOptions, FaceOptions, FaceSpace, Faces, Verdict, evaluate};
 use narrows::model::pca::Components;
 use narrows::random::Random;
-use ndarray::{Array2, Axis, array, s};
+use ndarray::{Array2, Axis, array, concatenate, s};
 
 const SIDE: usize = 24;
 
@@ -176,25 +176,55 @@ fn an_added_face_is_kept_as_if_it_had_been_there() {
     let faces = made_up(12, 5, 4);
     let mut space = space(&faces, 15);
     let before = space.clone();
-    let again = faces.pixels.slice(s![10..12, ..]);
+    let new = made_up(3, 1, 99).pixels;
     let files = ["a.png".to_owned(), "b.png".to_owned()];
-    space.add("new person", again, &files).unwrap();
-    space.add("person 1", again.slice(s![..1, ..]), &files[..1]).unwrap();
+    space.add("new person", new.slice(s![..2, ..]), &files).unwrap();
+    space.add("person 1", new.slice(s![2.., ..]), &files[..1]).unwrap();
 
     assert_eq!(space.pca, before.pca);
     assert_eq!(space.gallery.persons.len(), 13);
     let persons: Vec<usize> = space.gallery.faces[60..].iter().map(|face| face.person).collect();
     assert_eq!(persons, [12, 12, 0]);
     let gap = &space.gallery.weights.slice(s![60..62, ..])
-        - &before.gallery.weights.slice(s![10..12, ..]);
+        - &before.project(new.slice(s![..2, ..])).unwrap().weights;
     assert!(gap.iter().all(|v| v.abs() < 1e-12));
     assert_eq!(space.thresholds(Distance::L2).identify.impostors, 63);
     for (now, then) in space.thresholds.iter().zip(&before.thresholds) {
         assert_eq!(now.verify, then.verify);
     }
     assert_eq!(space.face_threshold, before.face_threshold);
-    assert!(space.add("x", again, &files[..1]).is_err());
+    let other = made_up(1, 1, 77).pixels;
+    assert!(space.add("x", new.slice(s![..2, ..]), &files[..1]).is_err());
     assert!(space.add("x", Array2::zeros((1, 9)).view(), &files[..1]).is_err());
+    for name in ["", " ", "a/b", "a\nb"] {
+        let error = space.add(name, other.view(), &files[..1]).unwrap_err();
+        assert!(error.to_string().contains("a name without `/`"), "{error}");
+    }
+    let grown = space.clone();
+    let twice = concatenate![Axis(0), other, other];
+    for (pictures, same_as) in
+        [(faces.pixels.slice(s![..1, ..]), &space.gallery.faces[0].file), (twice.view(), &files[0])]
+    {
+        let error = space.clone().add("x", pictures, &files[..pictures.nrows()]).unwrap_err();
+        let expected = format!("the same picture as '{same_as}'");
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
+    assert_eq!(space, grown);
+}
+
+/// Whoever has the same picture under two names is not called by either.
+#[test]
+fn a_face_as_near_to_two_persons_has_no_name() {
+    let mut faces = made_up(12, 5, 4);
+    let shared = faces.pixels.row(0).to_owned();
+    faces.pixels.row_mut(57).assign(&shared);
+    let space = space(&faces, 15);
+    for distance in Distance::ALL {
+        let found = space.identify(faces.pixels.slice(s![..2, ..]), distance).unwrap();
+        assert_eq!(found[0].verdict, Verdict::Ambiguous, "{distance}");
+        assert!(found[0].margin < 1e-5, "{distance} {}", found[0].margin);
+        assert_eq!((found[1].verdict, found[1].person), (Verdict::Known, 0), "{distance}");
+    }
 }
 
 #[test]
@@ -230,7 +260,7 @@ fn a_face_space_reads_back() {
     assert!(message(folder.path()).contains("weights.safetensors"));
     std::fs::write(folder.path().join("config.json"), "{\"kind\": \"network\"}").unwrap();
     assert!(message(folder.path()).contains("another kind of run"));
-    assert!(message(&folder.path().join("none")).contains("which holds no config.json"));
+    assert!(message(&folder.path().join("none")).contains("which does not exist"));
 }
 
 #[test]

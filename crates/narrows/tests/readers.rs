@@ -694,8 +694,8 @@ fn a_description_counts_what_is_there() {
     let found = describe(&set).unwrap();
     assert_eq!((found.rows, found.dim, found.bytes_as_f32), (4, 4, 64));
     assert_eq!((found.minimum, found.maximum), (Some(-6.0), Some(7.0)));
-    // a: 1 + 2 − 6 + 3; b: 0 + 0; c: 0 + 1 + 0 + 0; d: 28; of 14 finite values
-    assert_eq!((found.mean, found.zeros), (Some(29.0 / 14.0), 5.0 / 16.0));
+    // a: 1 + 2 − 6 + 3; b: 0 + 0; d: 28; of 10 finite values. c holds categories, not quantities.
+    assert_eq!((found.mean, found.zeros), (Some(28.0 / 10.0), 2.0 / 12.0));
     assert_eq!((found.missing, found.infinite), (1, 1));
     let place = |p: Option<narrows::data::Place>| p.map(|p| (p.row, p.column));
     assert_eq!(place(found.first_missing), Some((2, 2)));
@@ -725,6 +725,8 @@ fn a_description_as_a_screen() {
       rows       3
       columns    2
       numbers    read from text
+      range      1.25 to 3, mean 2.125
+      zeros      0.0 %
       names      in 1 of the columns
       missing    1, the first in row 2, column 1
       infinite   none

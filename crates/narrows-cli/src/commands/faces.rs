@@ -54,7 +54,9 @@ struct TrainArgs {
     /// Leave the first M eigenfaces out of distances: they mostly hold the light
     #[arg(long, value_name = "M", default_value_t = 0)]
     drop_leading: usize,
-    /// Wanted chance that an unknown person is taken for a known one
+    /// Wanted chance that an unknown person is taken for a known one, on average over unknown
+    /// persons like the known ones, each left out of eigenfaces and gallery in turn; those at your
+    /// door may be let in more or less often
     #[arg(long, value_name = "RATE", default_value_t = 0.05)]
     false_accept_rate: f64,
     /// Wanted chance that a new face is taken for something else

@@ -9,7 +9,9 @@ use narrows::Error;
 use narrows::data::{Chosen, Dataset, OpenOptions, Prepared, Source};
 use narrows::evaluate::{Certificate, Evaluation, Scores};
 use narrows::model::{Model, Pca};
-use narrows::report::{self, Codes, Examples, RunReport, Score, Spectrum};
+use narrows::report::{
+    self, Codes, ComponentKind, Components, Examples, RunReport, Score, Spectrum,
+};
 use narrows::store::{Run, read_json, write_aside};
 use narrows::train::Epoch;
 use ndarray::{Array2, ArrayView2};
@@ -134,18 +136,26 @@ fn model_name(model: &Model) -> &'static str {
     }
 }
 
-/// What a unit of each latent adds to a row.
-fn components(model: &Model) -> Vec<Vec<f32>> {
-    match model {
-        Model::Pca(pca) => pca.components.outer_iter().take(COMPONENTS).map(narrow).collect(),
+/// What the model is made of.
+fn components(model: &Model) -> Components {
+    let first = |rows: ArrayView2<'_, f32>| {
+        rows.outer_iter().take(COMPONENTS).map(|row| row.to_vec()).collect()
+    };
+    let (kind, rows, count) = match model {
+        Model::Pca(pca) => {
+            let rows = pca.components.outer_iter().take(COMPONENTS).map(narrow).collect();
+            (ComponentKind::Axes, rows, pca.components.nrows())
+        }
         Model::Linear(linear) => {
             let columns = linear.decoder().reversed_axes();
-            columns.outer_iter().take(COMPONENTS).map(|column| column.to_vec()).collect()
+            (ComponentKind::Decoder, first(columns), columns.nrows())
         }
         Model::Network(network) => {
-            network.weight(0).outer_iter().take(COMPONENTS).map(|row| row.to_vec()).collect()
+            let filters = network.weight(0);
+            (ComponentKind::Filters, first(filters), filters.nrows())
         }
-    }
+    };
+    Components { kind, rows, count }
 }
 
 /// How training went, if there was any.
@@ -176,10 +186,13 @@ fn narrow(row: ndarray::ArrayView1<'_, f64>) -> Vec<f32> {
 }
 
 fn spectrum(pca: &Pca) -> Spectrum {
-    let variances = &pca.selection.spectrum;
+    // Centred rows span one dimension less than there are rows, and may span even fewer.
+    let most = pca.rows.saturating_sub(1).max(1);
+    let spanned = pca.selection.spectrum.iter().take(most).take_while(|variance| **variance > 0.0);
+    let variances: Vec<f64> = spanned.copied().collect();
     Spectrum {
-        explained_variance: variances.clone(),
         ratio: variances.iter().map(|variance| variance / pca.total_variance).collect(),
+        explained_variance: variances,
         total_variance: pca.total_variance,
         chosen: pca.components.nrows(),
         reason: pca.selection.reason.clone(),
@@ -230,20 +243,58 @@ fn examples(run: &Run, dataset: &Dataset, rows: &dyn Source) -> Result<Examples>
     let codes = encode(run, &mut sampled)?;
     let rebuilt = run.model.decode(codes.view())?;
     let errors = (&sampled - &rebuilt).outer_iter().map(|error| error.dot(&error)).collect();
-    let rows = |rows: ArrayView2<'_, f64>| rows.outer_iter().map(narrow).collect();
+    let in_units = dataset.image.is_none().then(|| {
+        let norms = norms(run, dataset, &places)?;
+        narrows::Result::Ok([&sampled, &rebuilt].map(|x| listed(in_units(run, x, &norms).view())))
+    });
     Ok(Examples {
-        rows: rows(sampled.view()),
-        reconstructions: rows(rebuilt.view()),
+        rows: listed(sampled.view()),
+        reconstructions: listed(rebuilt.view()),
+        in_units: in_units.transpose()?,
         errors,
         names: places.iter().map(|&place| row_name(dataset, place)).collect(),
     })
+}
+
+fn listed(rows: ArrayView2<'_, f64>) -> Vec<Vec<f32>> {
+    rows.outer_iter().map(narrow).collect()
+}
+
+/// What each of some rows was divided by.
+fn norms(run: &Run, dataset: &Dataset, places: &[usize]) -> narrows::Result<Vec<f64>> {
+    let mut raw = vec![0.0; places.len() * dataset.rows.dim()];
+    Chosen { source: &*dataset.rows, places }.read_f64(0, &mut raw)?;
+    let mut norms = vec![1.0; places.len()];
+    run.preparation.row_norms(&raw, &mut norms);
+    Ok(norms)
+}
+
+/// Prepared rows with their numbers in the units of the data, in the columns that they have as
+/// prepared: a category stays one column for each of its values.
+fn in_units(run: &Run, prepared: &Array2<f64>, norms: &[f64]) -> Array2<f64> {
+    let preparation = &run.preparation;
+    let mut original = Array2::zeros((prepared.nrows(), preparation.input_dim()));
+    let raw = original.as_slice_mut().expect("owned and row-major");
+    preparation.invert_with_norms(prepared.as_slice().expect("row-major"), norms, raw);
+    if preparation.columns().is_empty() {
+        return original;
+    }
+    let mut shown = prepared.clone();
+    let mut start = 0;
+    for (place, column) in preparation.columns().iter().enumerate() {
+        if column.categories.is_empty() {
+            shown.column_mut(start).assign(&original.column(place));
+        }
+        start += column.categories.len().max(1);
+    }
+    shown
 }
 
 fn row_name(dataset: &Dataset, place: usize) -> String {
     let label = dataset.labels.as_ref().map(|labels| &labels.names[labels.classes[place]]);
     match (dataset.row_names.get(place), label) {
         (Some(name), _) => name.clone(),
-        (None, Some(label)) => label.clone(),
+        (None, Some(label)) => format!("row {} · class {label}", place + 1),
         (None, None) => format!("row {}", place + 1),
     }
 }

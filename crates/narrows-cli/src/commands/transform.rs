@@ -1,7 +1,8 @@
 //! `narrows encode`, `decode` and `reconstruct`: rows to codes and back, by blocks.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -15,6 +16,9 @@ use super::{Output, RunOnData, Screen};
 
 /// Rows that are held at a time.
 const BLOCK: usize = 2048;
+/// What an array begins with, and what pictures begin with: these are replaced by their like.
+const ARRAYS: &[&[u8]] = &[b"\x93NUMPY"];
+const PICTURES: &[&[u8]] = &[b"\x89PNG", b"P5", b"P6"];
 
 /// Turn rows into codes
 ///
@@ -23,7 +27,7 @@ const BLOCK: usize = 2048;
 pub(crate) struct EncodeArgs {
     #[command(flatten)]
     on: RunOnData,
-    /// The npy file to write, one code a row
+    /// The .npy file to write, one code a row
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
@@ -40,7 +44,7 @@ pub(crate) struct DecodeArgs {
     /// An npy file of codes
     #[arg(long, value_name = "FILE")]
     codes: String,
-    /// The npy file to write
+    /// The .npy file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
@@ -49,14 +53,15 @@ pub(crate) struct DecodeArgs {
 
 /// Send rows through the code and back, in the units of the original data
 ///
-/// A folder of pictures in gives a folder of PNG pictures out; everything else gives an npy file.
+/// A folder of pictures in gives a folder of PNG pictures out, one picture in gives one picture or a
+/// folder, by the name; everything else gives an npy file.
 ///
 /// Example: narrows reconstruct runs/a --data test.npy --out rebuilt.npy
 #[derive(Debug, Args)]
 pub(crate) struct ReconstructArgs {
     #[command(flatten)]
     on: RunOnData,
-    /// The npy file or, for pictures, the folder to write
+    /// The .npy file or, for pictures, the folder or the single .png to write
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
     #[command(flatten)]
@@ -64,6 +69,7 @@ pub(crate) struct ReconstructArgs {
 }
 
 pub(crate) fn encode(args: EncodeArgs) -> Result<()> {
+    check_array(&args.out, &args.on.data)?;
     let (run, dataset) = args.on.open(None)?;
     let preparation = run.preparation.check(&dataset)?;
     let latents = run.model.latent_dim();
@@ -78,6 +84,7 @@ pub(crate) fn encode(args: EncodeArgs) -> Result<()> {
 }
 
 pub(crate) fn decode(args: DecodeArgs) -> Result<()> {
+    check_array(&args.out, &args.codes)?;
     let run = Run::open(&args.run)?;
     let codes = narrows::data::open(&args.codes, &OpenOptions::default())?;
     let (count, dim) = (codes.rows.rows(), run.preparation.input_dim());
@@ -105,14 +112,9 @@ pub(crate) fn decode(args: DecodeArgs) -> Result<()> {
 pub(crate) fn reconstruct(args: ReconstructArgs) -> Result<()> {
     let (run, dataset) = args.on.open(None)?;
     if dataset.image.is_some() && !dataset.row_names.is_empty() {
-        write_folder_of_pictures(&run, &dataset, &args.out)?;
-        args.output.say(format!(
-            "written: {} pictures in {}",
-            dataset.rows.rows(),
-            args.out.display()
-        ));
-        return Ok(());
+        return reconstruct_pictures(&run, &dataset, &args);
     }
+    check_array(&args.out, &args.on.data)?;
     let (count, dim) = (dataset.rows.rows(), dataset.rows.dim());
     let mut out = NpyWriter::create(&args.out, count, dim, dataset.rows.precision())?;
     for_rebuilt_blocks(&run, &dataset, |_, rows| out.write_rows(rows))?;
@@ -120,20 +122,89 @@ pub(crate) fn reconstruct(args: ReconstructArgs) -> Result<()> {
     say_written(&args.output, count, dim, &args.out)
 }
 
+fn reconstruct_pictures(run: &Run, dataset: &Dataset, args: &ReconstructArgs) -> Result<()> {
+    let (count, out) = (dataset.rows.rows(), &args.out);
+    let names_a_picture = ["png", "pgm", "ppm", "pnm", "jpg", "jpeg"].contains(&&*extension(out));
+    match (names_a_picture, count) {
+        (true, 1) => {
+            check_target(out, &args.on.data, "a picture", PICTURES)?;
+            for_rebuilt_blocks(run, dataset, |_, row| write_picture(out, row, dataset))?;
+        }
+        (true, _) => {
+            return Err(Error::mistake(
+                "write pictures",
+                format!("a folder for {count} pictures"),
+                format!("'{}', the name of one", out.display()),
+                "leave out the extension",
+            )
+            .into());
+        }
+        (false, _) => write_folder_of_pictures(run, dataset, out)?,
+    }
+    let pictures = if count == 1 { "1 picture".to_owned() } else { format!("{count} pictures") };
+    args.output.say(format!("written: {pictures} in {}", out.display()));
+    Ok(())
+}
+
+/// A row in the units of 8-bit pictures.
+fn write_picture(path: &Path, row: &[f64], dataset: &Dataset) -> narrows::Result<()> {
+    let pixels: Vec<u8> = row.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect();
+    write_image(path, &pixels, dataset.image.expect("asked before"))
+}
+
+/// Refuses a name under which no array should be written, before any work is done.
+fn check_array(out: &Path, from: &str) -> narrows::Result<()> {
+    if extension(out) != "npy" {
+        return Err(Error::mistake(
+            "write an array",
+            "a name that ends in .npy",
+            format!("'{}'", out.display()),
+            "give --out such a name",
+        ));
+    }
+    check_target(out, from, "an array", ARRAYS)
+}
+
+/// Refuses to replace the data themselves, or a file that does not begin as its like do.
+fn check_target(out: &Path, from: &str, what: &str, begins: &[&[u8]]) -> narrows::Result<()> {
+    let Ok(target) = out.canonicalize() else { return Ok(()) };
+    let refuse = |what_it_is: &str| {
+        Err(Error::mistake(
+            format!("write {what}"),
+            format!("a new name or {what} to replace"),
+            format!("'{}', which {what_it_is}", out.display()),
+            "give another --out",
+        ))
+    };
+    let data = from.rsplit_once('#').map_or(from, |(file, _)| file);
+    if [from, data].iter().any(|file| Path::new(file).canonicalize().is_ok_and(|f| f == target)) {
+        return refuse("is where the data come from");
+    }
+    let mut head = Vec::new();
+    let read = File::open(&target).and_then(|file| file.take(8).read_to_end(&mut head));
+    read.map_err(|error| Error::read(out, error))?;
+    if begins.iter().any(|begin| head.starts_with(begin)) {
+        Ok(())
+    } else {
+        refuse("is something else")
+    }
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
 fn write_folder_of_pictures(run: &Run, dataset: &Dataset, out: &Path) -> Result<()> {
-    let shape = dataset.image.expect("asked before");
     let names = png_names(&dataset.row_names)?;
     check_replaceable(out, Folder::Pictures)?;
     write_pictures(out, &names, |folder| {
         for_rebuilt_blocks(run, dataset, |start, rows| {
             for (index, row) in rows.chunks_exact(dataset.rows.dim()).enumerate() {
-                let pixels: Vec<u8> =
-                    row.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect();
                 let path = folder.join(&names[start + index]);
                 if let Some(parent) = path.parent() {
                     std::fs::create_dir_all(parent).map_err(|error| Error::write(parent, error))?;
                 }
-                write_image(&path, &pixels, shape)?;
+                write_picture(&path, row, dataset)?;
             }
             Ok(())
         })

@@ -26,13 +26,13 @@ pub struct Description {
     pub element: Element,
     /// The size of the pictures, where rows are pictures.
     pub image: Option<ImageShape>,
-    /// The smallest finite value; `None` where there is none.
+    /// The smallest finite value, categories not counted; `None` where there is none.
     pub minimum: Option<f64>,
-    /// The largest finite value.
+    /// The largest of them.
     pub maximum: Option<f64>,
-    /// The mean of the finite values.
+    /// Their mean.
     pub mean: Option<f64>,
-    /// The share of all values that are 0.
+    /// The share of all values that are 0, categories not counted.
     pub zeros: f64,
     /// Number of missing values.
     pub missing: usize,
@@ -171,10 +171,17 @@ impl Tally {
     fn describe(self, dataset: &Dataset) -> Description {
         let (rows, dim) = (dataset.rows.rows(), dataset.rows.dim());
         let total = |counts: &[u64]| counts.iter().sum::<u64>() as usize;
-        let values = rows as f64 * dim as f64;
-        let (missing, infinite) = (total(&self.missing), total(&self.infinite));
-        let finite = values - (missing + infinite) as f64;
+        // The places of categories in their list are no quantities.
+        let is_number = |column: &usize| {
+            dataset.columns.get(*column).is_none_or(|column| column.categories.is_empty())
+        };
+        let numbers: Vec<usize> = (0..dim).filter(is_number).collect();
+        let of_numbers = |counts: &[u64]| numbers.iter().map(|&c| counts[c]).sum::<u64>() as f64;
+        let values = rows as f64 * numbers.len() as f64;
+        let finite = values - of_numbers(&self.missing) - of_numbers(&self.infinite);
         let known = |value: f64| (finite > 0.0).then_some(value);
+        let each = |figures: &[f64]| numbers.iter().map(|&c| figures[c]).collect::<Vec<f64>>();
+        let zeros = of_numbers(&self.zeros) / values;
         let is_constant =
             |column: &usize| self.infinite[*column] == 0 && self.low[*column] >= self.high[*column];
         let constant: Vec<usize> = (0..dim).filter(is_constant).collect();
@@ -185,13 +192,13 @@ impl Tally {
             dim,
             element: dataset.element,
             image: dataset.image,
-            minimum: known(self.low.iter().copied().fold(f64::INFINITY, f64::min)),
-            maximum: known(self.high.iter().copied().fold(f64::NEG_INFINITY, f64::max)),
-            mean: known(self.sum.iter().sum::<f64>() / finite),
-            zeros: total(&self.zeros) as f64 / values,
-            missing,
+            minimum: known(each(&self.low).into_iter().fold(f64::INFINITY, f64::min)),
+            maximum: known(each(&self.high).into_iter().fold(f64::NEG_INFINITY, f64::max)),
+            mean: known(each(&self.sum).into_iter().sum::<f64>() / finite),
+            zeros: if values > 0.0 { zeros } else { 0.0 },
+            missing: total(&self.missing),
             first_missing: self.first_missing,
-            infinite,
+            infinite: total(&self.infinite),
             first_infinite: self.first_infinite,
             constant_columns: constant.len(),
             constant_names: named.collect(),
@@ -262,10 +269,7 @@ impl Description {
             facts.push(("images", format!("{height} high, {width} wide, {colour}")));
         }
         facts.push(("numbers", numbers(self.element).to_owned()));
-        // Figures over all columns say nothing where some of them count categories.
-        if let (Some(low), Some(high), Some(mean), 0) =
-            (self.minimum, self.maximum, self.mean, categorical)
-        {
+        if let (Some(low), Some(high), Some(mean)) = (self.minimum, self.maximum, self.mean) {
             let range = format!("{} to {}, mean {}", figure(low), figure(high), figure(mean));
             facts.push(("range", range));
             facts.push(("zeros", format!("{:.1} %", 100.0 * self.zeros)));

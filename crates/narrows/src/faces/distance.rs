@@ -48,6 +48,18 @@ impl Distance {
         }
     }
 
+    /// Whether two distances of one face are the same but for rounding; `farthest` is its largest
+    /// distance to any face. What is exact to rounding is the squared distance, of which the cosine
+    /// distance is half that of unit weights.
+    pub(super) fn is_tie(self, nearest: f64, second: f64, farthest: f64) -> bool {
+        const ROUNDING: f64 = 1e-12;
+        let squared = |distance: f64| match self {
+            Self::Cosine => distance,
+            Self::L2 | Self::Mahalanobis => distance * distance,
+        };
+        squared(second) - squared(nearest) <= ROUNDING * squared(farthest)
+    }
+
     /// Distances `(n, m)` between weights `(n, k)` and `(m, k)`; `variances` are those of the `k`
     /// eigenfaces.
     ///

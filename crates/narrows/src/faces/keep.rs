@@ -178,7 +178,9 @@ fn read_config(folder: &Path) -> Result<Config> {
     };
     let path = folder.join(CONFIG);
     if !path.exists() {
-        return Err(other("which holds no config.json"));
+        let what =
+            if folder.exists() { "which holds no config.json" } else { "which does not exist" };
+        return Err(other(what));
     }
     let value: serde_json::Value = read_json(&path)?;
     if value.get("kind").and_then(|kind| kind.as_str()) != Some(KIND) {

@@ -1,7 +1,7 @@
 //! What there is to see: the mean face, the eigenfaces, a face growing out of them, everybody on a
 //! plane.
 
-use ndarray::{ArrayView1, s};
+use ndarray::{ArrayView1, Axis, s};
 
 use super::input::Faces;
 use super::space::{FaceSpace, fit, project, rebuild};
@@ -20,7 +20,8 @@ pub struct Pictures {
     pub mean_face: Vec<f32>,
     /// The leading eigenfaces, each `(d,)`: around zero, not between black and white.
     pub eigenfaces: Vec<Vec<f32>>,
-    /// The first face from a growing number of eigenfaces.
+    /// The first face from a growing number of eigenfaces that were fitted on all others; empty
+    /// where those are fewer than two, or all the same.
     pub rebuilt: Vec<Rebuilt>,
     /// The weights of the first two eigenfaces for every face.
     pub plane: Vec<[f64; 2]>,
@@ -49,7 +50,7 @@ impl Pictures {
         Ok(Self {
             mean_face: in_f32(pca.mean.view()),
             eigenfaces: first_eigenfaces(&pca, eigenfaces),
-            rebuilt: rebuilt(&pca, faces.pixels.row(0), weights.row(0)),
+            rebuilt: rebuilt_unseen(faces),
             plane: weights.rows().into_iter().map(|row| [row[0], second(row)]).collect(),
             pca,
         })
@@ -65,6 +66,15 @@ impl FaceSpace {
     /// The eigenfaces, each `(d,)`.
     pub fn eigenfaces(&self) -> Vec<Vec<f32>> {
         first_eigenfaces(&self.pca, usize::MAX)
+    }
+}
+
+/// The first face as eigenfaces show it that have not seen it.
+fn rebuilt_unseen(faces: &Faces) -> Vec<Rebuilt> {
+    let (face, others) = faces.pixels.view().split_at(Axis(0), 1);
+    match fit(others, Components::All) {
+        Ok(pca) => rebuilt(&pca, face.row(0), project(&pca, face).weights.row(0)),
+        Err(_) => Vec::new(),
     }
 }
 

@@ -99,6 +99,8 @@ pub enum Verdict {
     Known,
     /// A face, but nobody's that is known.
     Unknown,
+    /// As near to a face of somebody else as to the nearest one: no name can be given.
+    Ambiguous,
     /// Too far from face space.
     NotAFace,
 }
@@ -106,7 +108,7 @@ pub enum Verdict {
 /// The answer to "who is it?".
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Identification {
-    /// Known, unknown or not a face.
+    /// Known, unknown, ambiguous or not a face.
     pub verdict: Verdict,
     /// The nearest person whatever the verdict: an index into the persons of the gallery.
     pub person: usize,
@@ -214,11 +216,10 @@ impl FaceSpace {
         distance: Distance,
     ) -> Result<Vec<Identification>> {
         let Projection { weights, from_face_space } = self.project(pixels)?;
-        let threshold = self.thresholds(distance).identify;
         let mut found = Vec::with_capacity(weights.nrows());
         let known = self.compared(&self.gallery.weights);
         distance.visit(self.compared(&weights), known, self.variances(), |row, distances| {
-            found.push(self.judge(distances, from_face_space[row], threshold));
+            found.push(self.judge(distance, distances, from_face_space[row]));
         });
         Ok(found)
     }
@@ -254,7 +255,8 @@ impl FaceSpace {
     /// fitted without some of the persons, from pictures that are not kept.
     ///
     /// # Errors
-    /// As [`FaceSpace::project`]; if there are not as many files as pictures.
+    /// As [`FaceSpace::project`]; if there are not as many files as pictures, the name is empty or
+    /// holds `/` or a control character, or a picture is known already.
     pub fn add(&mut self, name: &str, pixels: ArrayView2<'_, f32>, files: &[String]) -> Result<()> {
         if files.len() != pixels.nrows() {
             return Err(Error::mistake(
@@ -264,7 +266,9 @@ impl FaceSpace {
                 "give one file name per picture",
             ));
         }
+        check_name(name)?;
         let new = self.project(pixels)?;
+        self.check_new(&new, files)?;
         let persons = &mut self.gallery.persons;
         let person = persons.iter().position(|person| person == name).unwrap_or_else(|| {
             persons.push(name.to_owned());
@@ -279,6 +283,33 @@ impl FaceSpace {
         gallery.as_stranger = concatenate![Axis(0), gallery.as_stranger, as_stranger];
         for distance in Distance::ALL {
             self.thresholds[distance as usize].identify = self.identify_threshold(distance)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses pictures that are known, or come twice. A picture is known by its weights and its
+    /// distance from face space: no other has the same to nine digits.
+    fn check_new(&self, new: &Projection, files: &[String]) -> Result<()> {
+        let gallery = &self.gallery;
+        let weights = concatenate![Axis(0), gallery.weights, new.weights];
+        let rests = concatenate![Axis(0), gallery.from_face_space, new.from_face_space];
+        let files: Vec<_> = gallery.faces.iter().map(|face| &face.file).chain(files).collect();
+        for (place, file) in files.iter().enumerate().skip(gallery.faces.len()) {
+            let (own, rest) = (weights.row(place), rests[place]);
+            let squared = own.dot(&own) + rest * rest;
+            let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * squared.sqrt();
+            let is_same = |other: &usize| {
+                (rests[*other] * rests[*other] - rest * rest).abs() <= 1e-9 * squared
+                    && weights.row(*other).iter().zip(own).all(|(a, b)| near(*a, *b))
+            };
+            if let Some(other) = (0..place).find(is_same) {
+                return Err(Error::mistake(
+                    "add a face",
+                    "pictures that are not known yet",
+                    format!("'{file}', the same picture as '{}'", files[other]),
+                    "leave it out",
+                ));
+            }
         }
         Ok(())
     }
@@ -325,21 +356,25 @@ impl FaceSpace {
 
     fn judge(
         &self,
+        by: Distance,
         distances: ArrayView1<'_, f64>,
         from_face_space: f64,
-        threshold: Threshold,
     ) -> Identification {
         let person_of = |face: usize| self.gallery.faces[face].person;
         let (face, distance) = nearest_where(distances, |_| true).expect("a gallery has faces");
         let person = person_of(face);
         let (_, second) = nearest_where(distances, |face| person_of(face) != person)
             .expect("a gallery has two persons");
-        let verdict =
-            match (self.face_threshold.accepts(from_face_space), threshold.accepts(distance)) {
-                (false, _) => Verdict::NotAFace,
-                (true, false) => Verdict::Unknown,
-                (true, true) => Verdict::Known,
-            };
+        let farthest = distances.iter().copied().fold(0.0, f64::max);
+        let verdict = if !self.face_threshold.accepts(from_face_space) {
+            Verdict::NotAFace
+        } else if !self.thresholds(by).identify.accepts(distance) {
+            Verdict::Unknown
+        } else if by.is_tie(distance, second, farthest) {
+            Verdict::Ambiguous
+        } else {
+            Verdict::Known
+        };
         Identification {
             verdict,
             person,
@@ -385,6 +420,19 @@ pub(super) fn project(pca: &Pca, pixels: ArrayView2<'_, f32>) -> Projection {
 /// The face that the first eigenfaces make.
 pub(super) fn rebuild(pca: &Pca, weights: ArrayView1<'_, f64>) -> Array1<f64> {
     &pca.mean + &weights.dot(&pca.components.slice(s![..weights.len(), ..]))
+}
+
+/// A person's name stands in tables and in front of file names.
+fn check_name(name: &str) -> Result<()> {
+    if !name.trim().is_empty() && !name.contains(|c: char| c == '/' || c.is_control()) {
+        return Ok(());
+    }
+    Err(Error::mistake(
+        "add a face",
+        "a name without `/` and control characters",
+        format!("{name:?}"),
+        "give the name of the person",
+    ))
 }
 
 fn check_persons(people: &Labels) -> Result<()> {

@@ -26,7 +26,10 @@
 //!
 //! Limits: several pictures of one person are not independent draws of an unknown person, so the
 //! rate holds on average over galleries, more loosely the fewer persons there are; and eigenfaces
-//! of nine tenths of the persons hold faces a little less well than those of all.
+//! of nine tenths of the persons hold faces a little less well than those of all. On the ORL faces,
+//! 30 persons known by 7 pictures and the other 10 strangers, 40 random choices of the strangers, a
+//! wanted 5 % comes out as 3.8 % by L2, 4.4 % by cosine and 3.0 % by Mahalanobis distance; of ten
+//! given strangers it was anything from 0 to 18 %.
 //!
 //! Not a face: the same fits give distances from face space of faces that the eigenfaces have not
 //! seen (the known faces' own distances would be too small: the space was made of them). The

@@ -4,9 +4,11 @@ use super::chart::{Axis, Chart, Scale, Series, Style};
 use super::page::{Block, Card, Page, Section, Table};
 use super::picture::{Grid, Tone, album, image};
 use super::record::{Codes, Score, Spectrum, reproduce, scores, shown_and_missing};
-use super::text::{Html, count, number, percent};
+use super::text::{Html, count, number, percent, plural};
 use crate::data::ImageShape;
-use crate::faces::{Distance, Evaluation, Faces, Mistake, OpenSet, Pictures, Rate, Rebuilt};
+use crate::faces::{
+    Distance, Evaluation, Faces, Matcher, Mistake, OpenSet, Pictures, Rate, Rebuilt,
+};
 
 const MOST_EIGENFACES: usize = 23;
 const MOST_MISTAKES: usize = 8;
@@ -39,7 +41,7 @@ pub fn faces_page(report: &FacesReport<'_>) -> String {
     let known = !found.open_set.is_empty();
     let parts = [
         ((!found.rates.is_empty()).then(|| rates(found)), "identification rates"),
-        (Some(eigenfaces(pictures, faces.image)), ""),
+        (Some(eigenfaces(report)), ""),
         (rebuilt_face, "a face rebuilt"),
         (gallery(report), "the gallery in two dimensions"),
         (spectrum, "the spectrum"),
@@ -76,11 +78,18 @@ fn with_spread(rate: Rate) -> String {
 fn cards(report: &FacesReport<'_>) -> Vec<Card> {
     let (found, image) = (report.found, report.faces.image);
     let mut cards = Vec::new();
-    if let Some((components, distance, rate)) = best(found) {
+    // Beside the raw pixels stands what compares with them; the best of all is named as that.
+    let usual = found.rates.iter().find(|rates| rates.components == found.open_set_components);
+    if let Some(rates) = usual.filter(|rates| rates.l2.mean.is_finite()) {
+        let best = best(found).map(|(components, distance, rate)| {
+            let all = Distance::ALL.len() * found.rates.len();
+            let (rate, distance) = (percent(rate.mean), distance.label());
+            format!("; best of {all}: {rate} ({components}, {distance})")
+        });
         cards.push(Card {
-            value: percent(rate.mean),
+            value: percent(rates.l2.mean),
             label: "probes identified".into(),
-            note: format!("{components} eigenfaces, {}", distance.label()),
+            note: format!("{} eigenfaces, L2{}", rates.components, best.unwrap_or_default()),
         });
     }
     if found.pixels.mean.is_finite() {
@@ -92,11 +101,19 @@ fn cards(report: &FacesReport<'_>) -> Vec<Card> {
     }
     let rates = found.open_set.iter().map(|open| (open.equal_error_rate.mean, open.matcher));
     let least = rates.filter(|(rate, _)| rate.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0));
+    let best_of = format!("best of {}", found.open_set.len());
     if let Some((rate, matcher)) = least {
         cards.push(Card {
             value: percent(rate),
             label: "equal error rate".into(),
-            note: matcher.label().into(),
+            note: match matcher {
+                Matcher::Pixels => format!("raw pixels, {best_of}"),
+                Matcher::Weights(distance) => format!(
+                    "{} eigenfaces, {}, {best_of}",
+                    found.open_set_components,
+                    distance.label()
+                ),
+            },
         });
     }
     cards.push(Card {
@@ -158,15 +175,29 @@ fn rate_table(found: &Evaluation) -> Table {
         .iter()
         .map(|rates| {
             let cells = Distance::ALL.map(|distance| with_spread(rates.by(distance)));
-            std::iter::once(count(rates.components)).chain(cells).collect()
+            std::iter::once(plural(rates.components, "eigenface", "eigenfaces"))
+                .chain(cells)
+                .collect()
         })
         .collect();
     let pixels = ["raw\u{a0}pixels".to_owned(), with_spread(found.pixels), "—".into(), "—".into()];
     rows.push(pixels.into());
-    Table { columns: std::iter::once("eigenfaces".to_owned()).chain(columns).collect(), rows }
+    Table { columns: std::iter::once("compared".to_owned()).chain(columns).collect(), rows }
 }
 
-fn eigenfaces(of: &Pictures, shape: ImageShape) -> Section {
+/// What a section was made from that does not follow the splits.
+fn together(report: &FacesReport<'_>) -> String {
+    format!("Of all {} together.", plural(report.faces.count(), "picture", "pictures"))
+}
+
+fn eigenfaces(report: &FacesReport<'_>) -> Section {
+    let (of, shape) = (report.pictures, report.faces.image);
+    let all = of.pca.components.nrows();
+    let shown = of.eigenfaces.len().min(MOST_EIGENFACES);
+    let note = match all > shown {
+        true => format!("The first {shown} of {}.", count(all)),
+        false => String::new(),
+    };
     let mean = &of.mean_face;
     let mut pictures = Vec::new();
     if !mean.is_empty() {
@@ -183,8 +214,9 @@ fn eigenfaces(of: &Pictures, shape: ImageShape) -> Section {
             "The mean face and the directions in which faces differ most. Every face is the mean \
              plus these, each times its own number; those numbers are what is compared."
                 .into(),
+            together(report),
         ],
-        blocks: vec![Block::Figure(album(&pictures), String::new())],
+        blocks: vec![Block::Figure(album(&pictures), note)],
     }
 }
 
@@ -202,7 +234,11 @@ fn rebuilt(steps: &[Rebuilt], faces: &Faces) -> Section {
     pictures.push((image(&original, faces.image, tone, "the face itself"), "itself".into()));
     Section {
         heading: "A face rebuilt".into(),
-        text: vec!["The same face from more and more eigenfaces.".into()],
+        text: vec![format!(
+            "A face from more and more eigenfaces that have not seen it: they were fitted on the \
+             other {}.",
+            plural(faces.count() - 1, "picture", "pictures")
+        )],
         blocks: vec![Block::Figure(
             album(&pictures),
             "Under each the number of eigenfaces and the squared error.".into(),
@@ -223,7 +259,8 @@ fn gallery(report: &FacesReport<'_>) -> Option<Section> {
     Some(Section {
         heading: "Gallery".into(),
         text: vec![
-            "The pictures of the gallery by two numbers; a person is a colour and a shape.".into(),
+            "The pictures by two numbers; a person is a colour and a shape.".into(),
+            together(report),
         ],
         blocks: vec![Block::Figure(drawing, caption)],
     })
@@ -232,14 +269,28 @@ fn gallery(report: &FacesReport<'_>) -> Option<Section> {
 fn spectrum(report: &FacesReport<'_>) -> Section {
     let (pca, chosen) = (&report.pictures.pca, report.found.open_set_components);
     let spectrum = Spectrum {
-        explained_variance: pca.explained_variance.to_vec(),
+        explained_variance: pca
+            .explained_variance
+            .iter()
+            .take(report.faces.count() - 1)
+            .copied()
+            .collect(),
         ratio: pca.explained_variance_ratio.to_vec(),
         total_variance: pca.total_variance,
         chosen,
-        reason: format!("Strangers and mistakes are looked at with {chosen} eigenfaces."),
+        reason: String::new(),
         null_threshold: None,
     };
-    spectrum.section()
+    let text = vec![
+        together(report),
+        format!(
+            "The first {} hold {} of the variance; with as many, strangers and mistakes are looked \
+             at.",
+            plural(chosen, "eigenface", "eigenfaces"),
+            percent(spectrum.share_kept())
+        ),
+    ];
+    spectrum.section_with("Spectrum", text, &count(chosen))
 }
 
 fn equal_error_rates(open_set: &[OpenSet]) -> Vec<Score> {

@@ -16,7 +16,7 @@ mod text;
 
 pub use faces::{FacesReport, faces_page};
 pub use record::{Codes, Score, Spectrum};
-pub use run::{Examples, RunReport, run_page};
+pub use run::{ComponentKind, Components, Examples, RunReport, run_page};
 pub use text::{Html, count, escape, number, percent};
 
 #[cfg(test)]

@@ -171,9 +171,8 @@ impl Table {
         let name = |place: usize| {
             escape(self.columns.get(place).map_or("", |name| name.trim_start_matches('#')))
         };
-        // Much text in many columns: on a narrow screen each row becomes a list.
-        let texts = (0..self.columns.len()).filter(|&place| !is_number(place)).count();
-        let shape = if texts > 3 { " class=\"prose\"" } else { "" };
+        // More columns than a narrow screen holds: there each row becomes a list.
+        let shape = if self.columns.len() > 3 { " class=\"list\"" } else { "" };
         let mut html = format!("<div class=\"scroll\" tabindex=\"0\"><table{shape}><thead><tr>");
         for place in 0..self.columns.len() {
             let _ = write!(html, "<th scope=\"col\"{}>{}</th>", class(place), name(place));
@@ -215,13 +214,13 @@ fn emblem([wide, narrow]: [usize; 2]) -> Html {
     let (top, bottom) = (50.0 - inner, 50.0 + inner);
     let (wide, narrow) = (count(wide), count(narrow));
     Html(format!(
-        "<svg class=\"emblem\" viewBox=\"0 0 240 100\" role=\"img\" \
+        "<svg class=\"emblem\" viewBox=\"0 -14 240 114\" role=\"img\" \
          aria-label=\"{wide} numbers narrowed to {narrow} and back\">\
          <path d=\"M6 6C70 6 70 {top:.1} 120 {top:.1}S170 6 234 6V94C170 94 170 {bottom:.1} 120 {bottom:.1}\
          S70 94 6 94Z\"/><path class=\"code\" d=\"M120 {top:.1}V{bottom:.1}\"/>\
          <text x=\"14\" y=\"54\">{wide}</text><text x=\"120\" y=\"{:.1}\" text-anchor=\"middle\">{narrow}</text>\
          <text x=\"226\" y=\"54\" text-anchor=\"end\">{wide}</text></svg>",
-        (top - 6.0).max(12.0)
+        top - 6.0
     ))
 }
 

@@ -62,38 +62,50 @@ impl Spectrum {
         self.ratio.iter().take(self.chosen).sum()
     }
 
+    /// The spectrum of a PCA that keeps `chosen` axes.
     pub(super) fn section(&self) -> Section {
+        let kept = format!(
+            "{} kept of {}, with {} of the variance.",
+            plural(self.chosen, "axis", "axes"),
+            count(self.explained_variance.len()),
+            percent(self.share_kept())
+        );
+        let guide = format!("{} kept", count(self.chosen));
+        self.section_with("Spectrum", vec![kept, self.reason.clone()], &guide)
+    }
+
+    /// The spectrum beside a model that is not PCA.
+    pub(super) fn section_beside(&self) -> Section {
+        let would = format!(
+            "PCA with as many numbers, {}, would keep {} of the variance.",
+            count(self.chosen),
+            percent(self.share_kept())
+        );
+        self.section_with("Spectrum of the data", vec![would], &count(self.chosen))
+    }
+
+    pub(super) fn section_with(&self, heading: &str, text: Vec<String>, guide: &str) -> Section {
+        let guide = Guide::Vertical(self.chosen as f64, guide.to_owned());
+        let guides = if self.chosen > 0 { vec![guide] } else { Vec::new() };
         Section {
-            heading: "Spectrum".into(),
-            text: vec![
-                format!(
-                    "{} kept of {}, with {} of the variance.",
-                    plural(self.chosen, "axis", "axes"),
-                    count(self.explained_variance.len()),
-                    percent(self.share_kept())
-                ),
-                self.reason.clone(),
-            ],
+            heading: heading.into(),
+            text,
             blocks: vec![Block::Pair(vec![
                 (
-                    self.scree(),
+                    self.scree(guides.clone()),
                     format!(
-                        "Variance along each principal axis. The total is {}.",
+                        "Variance along each principal axis. The total is {}, squares divided by \
+                         the number of rows less one.",
                         number(self.total_variance)
                     ),
                 ),
-                (self.cumulative(), "Share of the variance that the first axes keep.".into()),
+                (self.cumulative(guides), "Share of the variance that the first axes keep.".into()),
             ])],
         }
     }
 
-    fn guide(&self) -> Vec<Guide> {
-        let chosen = Guide::Vertical(self.chosen as f64, format!("{} kept", count(self.chosen)));
-        if self.chosen > 0 { vec![chosen] } else { Vec::new() }
-    }
-
     /// The head of the spectrum: far enough past the choice to see what was left.
-    fn scree(&self) -> Html {
+    fn scree(&self, guides: Vec<Guide>) -> Html {
         let shown = (3 * self.chosen).max(24).min(self.explained_variance.len());
         let head = &self.explained_variance[..shown];
         let mut series = vec![Series::numbered("data", Style::Line, 0, head)];
@@ -102,11 +114,10 @@ impl Spectrum {
             series.push(Series::numbered("chance alone", Style::Dashed, 1, null));
         }
         let y = Axis::logarithmic("variance");
-        Chart { x: Axis::whole("component"), y, series, guides: self.guide(), square: false }
-            .render()
+        Chart { x: Axis::whole("component"), y, series, guides, square: false }.render()
     }
 
-    fn cumulative(&self) -> Html {
+    fn cumulative(&self, guides: Vec<Guide>) -> Html {
         let sums = self.ratio.iter().scan(0.0, |sum, ratio| {
             *sum += ratio;
             Some(*sum)
@@ -114,7 +125,7 @@ impl Spectrum {
         let sums: Vec<f64> = sums.collect();
         let series = vec![Series::numbered("variance kept", Style::Line, 0, &sums)];
         let (x, y) = (Axis::whole("components"), Axis::share("variance kept"));
-        Chart { x, y, series, guides: self.guide(), square: false }.render()
+        Chart { x, y, series, guides, square: false }.render()
     }
 }
 
@@ -123,17 +134,19 @@ impl Codes {
     pub(super) fn figure(&self) -> (Html, String) {
         let stride = self.points.len().div_ceil(MOST_POINTS).max(1);
         let drawn = self.points.len().div_ceil(stride);
-        let mut series: Vec<Series> = self
-            .class_names
-            .iter()
+        let mut ranked: Vec<usize> = (0..self.class_names.len()).collect();
+        ranked.sort_by_cached_key(|&class| natural_key(&self.class_names[class]));
+        let unnamed = ranked.len();
+        let mut rank = vec![unnamed; unnamed + 1];
+        ranked.iter().enumerate().for_each(|(place, &class)| rank[class] = place);
+        let names = ranked.iter().map(|&class| self.class_names[class].as_str()).chain([""]);
+        let mut series: Vec<Series> = names
             .enumerate()
-            .map(|(class, name)| Series::new(name, Style::Points, class, Vec::new()))
+            .map(|(rank, name)| Series::new(name, Style::Points, rank, Vec::new()))
             .collect();
-        let unnamed = series.len();
-        series.push(Series::new("", Style::Points, unnamed, Vec::new()));
         for (place, point) in self.points.iter().enumerate().step_by(stride) {
             let class = self.classes.get(place).map_or(unnamed, |&class| class.min(unnamed));
-            series[class].points.push(*point);
+            series[rank[class]].points.push(*point);
         }
         series.retain(|series| !series.points.is_empty());
         let [x, y] = self.axis_names.each_ref().map(Axis::linear);
@@ -145,6 +158,22 @@ impl Codes {
         };
         (chart.render(), caption)
     }
+}
+
+/// Names as a person sorts them: `s2` before `s10`.
+fn natural_key(name: &str) -> String {
+    const LONGEST: usize = 24;
+    let mut key = String::new();
+    let mut rest = name;
+    while let Some(first) = rest.chars().next() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let taken = if digits > 0 { digits } else { first.len_utf8() };
+        let padding = if digits > 0 { LONGEST.saturating_sub(digits) } else { 0 };
+        key += &"0".repeat(padding);
+        key += &rest[..taken];
+        rest = &rest[taken..];
+    }
+    key
 }
 
 /// The parts that have a record, and the names of those that have none.
@@ -198,5 +227,17 @@ pub(super) fn reproduce(command: &str, configuration: &serde_json::Value) -> Sec
         heading: "Make it again".into(),
         text: vec!["The same command on the same data gives the same bits.".into()],
         blocks,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_as_a_person_does() {
+        let mut names = ["s10", "b", "s2", "s1 part 11", "s1", "s1 part 9", "äther", "-1"];
+        names.sort_by_cached_key(|name| natural_key(name));
+        assert_eq!(names, ["-1", "b", "s1", "s1 part 9", "s1 part 11", "s2", "s10", "äther"]);
     }
 }

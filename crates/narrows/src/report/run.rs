@@ -52,8 +52,8 @@ pub struct RunReport {
     pub image: Option<ImageShape>,
     /// Some rows and what the model makes of them.
     pub examples: Option<Examples>,
-    /// The components (or decoder columns), each of `input_dim` numbers.
-    pub components: Option<Vec<Vec<f32>>>,
+    /// What the model is made of, each of `input_dim` numbers.
+    pub components: Option<Components>,
     /// The mean row.
     pub mean: Option<Vec<f32>>,
     /// The names of the `input_dim` prepared columns; empty where they have none.
@@ -66,6 +66,29 @@ pub struct RunReport {
     pub pythagoras: Option<Pythagoras>,
 }
 
+/// What a model is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Components {
+    /// What the rows are.
+    pub kind: ComponentKind,
+    /// The first of them.
+    pub rows: Vec<Vec<f32>>,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// What the components of a model are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComponentKind {
+    /// Principal axes.
+    Axes,
+    /// Columns of a linear decoder: a reconstruction is their sum too, but in no order.
+    Decoder,
+    /// Rows of the first layer's weights: what its units respond to.
+    Filters,
+}
+
 /// Some rows, their reconstructions, and how far apart they are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Examples {
@@ -73,6 +96,9 @@ pub struct Examples {
     pub rows: Vec<Vec<f32>>,
     /// Their reconstructions.
     pub reconstructions: Vec<Vec<f32>>,
+    /// The same rows and reconstructions as they are shown in a table, in the units of the data;
+    /// `None` where they are shown as they are prepared.
+    pub in_units: Option<[Vec<Vec<f32>>; 2]>,
     /// The squared error of each row.
     pub errors: Vec<f64>,
     /// A name for each row; may be empty.
@@ -83,7 +109,7 @@ pub struct Examples {
 pub fn run_page(report: &RunReport) -> String {
     let parts = [
         (report.examples.as_ref().map(|e| examples(e, report)), "rows and reconstructions"),
-        (report.spectrum.as_ref().map(Spectrum::section), "the spectrum"),
+        (report.spectrum.as_ref().map(|s| spectrum(s, report)), "the spectrum"),
         (report.codes.as_ref().map(codes), "codes in two dimensions"),
         (report.components.as_ref().map(|c| components(c, report)), "components"),
         (
@@ -108,6 +134,10 @@ pub fn run_page(report: &RunReport) -> String {
         missing,
     };
     page.render()
+}
+
+fn spectrum(spectrum: &Spectrum, report: &RunReport) -> Section {
+    if report.baseline.is_none() { spectrum.section() } else { spectrum.section_beside() }
 }
 
 fn cards(report: &RunReport) -> Vec<Card> {
@@ -159,8 +189,17 @@ fn examples(examples: &Examples, report: &RunReport) -> Section {
             ),
         ),
         None => (
-            "Each row with the columns that come back worst: the value, and what the model makes \
-             of it, both as the model sees them, prepared.",
+            match examples.in_units {
+                Some(_) => {
+                    "Each row with the columns that come back worst: the value, and what the model \
+                     makes of it, both in the units of the data. The squared error is of what the \
+                     model sees, prepared."
+                }
+                None => {
+                    "Each row with the columns that come back worst: the value, and what the model \
+                     makes of it, both as the model sees them, prepared."
+                }
+            },
             Block::Table(example_table(examples, &report.column_names)),
         ),
     };
@@ -202,8 +241,12 @@ fn example_table(examples: &Examples, names: &[String]) -> Table {
             examples.names.get(place).cloned().unwrap_or_else(|| format!("row\u{a0}{}", place + 1));
         let error = examples.errors.get(place).copied().unwrap_or(f64::NAN);
         let worst = strongest(&residual, 3).into_iter().map(|column| {
-            let pair = [&examples.rows, &examples.reconstructions].map(|rows| rows[place][column]);
-            let [value, back] = pair.map(|value| number(f64::from(value)));
+            let of = |rows: &[Vec<f32>]| rows.get(place).and_then(|row| row.get(column)).copied();
+            let pair = match &examples.in_units {
+                Some([rows, back]) => [of(rows), of(back)],
+                None => [of(&examples.rows), of(&examples.reconstructions)],
+            };
+            let [value, back] = pair.map(|value| number(value.map_or(f64::NAN, f64::from)));
             format!("{}: {value} → {back}", column_name(names, column))
         });
         vec![name, number(error), worst.collect::<Vec<_>>().join("; ")]
@@ -228,62 +271,110 @@ fn codes(codes: &Codes) -> Section {
     let (drawing, caption) = codes.figure();
     Section {
         heading: "Codes".into(),
-        text: vec![
+        text: vec![if codes.classes.is_empty() {
+            "Rows by two numbers of their codes.".into()
+        } else {
             "Rows by two numbers of their codes. The model saw no classes: where colours keep \
              together, it found them."
-                .into(),
-        ],
+                .into()
+        }],
         blocks: vec![Block::Figure(drawing, caption)],
     }
 }
 
-fn components(components: &[Vec<f32>], report: &RunReport) -> Section {
-    let share = |place: usize| {
-        let ratio = report.spectrum.as_ref().and_then(|spectrum| spectrum.ratio.get(place));
-        ratio.map_or_else(
-            || format!("{}", place + 1),
-            |r| format!("{} · {}", place + 1, percent(*r)),
-        )
+impl ComponentKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Axes => "component",
+            Self::Decoder => "column of the decoder",
+            Self::Filters => "filter",
+        }
+    }
+
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Axes | Self::Decoder => "Components",
+            Self::Filters => "Filters of the first layer",
+        }
+    }
+
+    /// How to read them as pictures.
+    fn of_pictures(self) -> &'static str {
+        match self {
+            Self::Axes => {
+                "A reconstruction is the mean plus these, each times one number of the code. Red \
+                 adds, blue takes away; white leaves as it is."
+            }
+            Self::Decoder => {
+                "The columns of the decoder: a reconstruction is the mean plus these, each times \
+                 one number of the code. Red adds, blue takes away. They span a space together; \
+                 each alone has no place in an order and no share of the variance."
+            }
+            Self::Filters => {
+                "What each unit of the first layer responds to: the weights that the pixels of a \
+                 row are multiplied by before they are summed. Bright pixels under red raise the \
+                 sum, under blue they lower it."
+            }
+        }
+    }
+
+    /// How to read them as the strongest columns of each.
+    fn of_columns(self) -> &'static str {
+        match self {
+            Self::Axes => {
+                "The columns with the largest loadings in each component: to the right they grow \
+                 with the code, to the left they shrink."
+            }
+            Self::Decoder => {
+                "The columns that each number of the code moves most: to the right they grow with \
+                 it, to the left they shrink. The numbers are in no order and have no share of \
+                 the variance."
+            }
+            Self::Filters => {
+                "The columns with the largest weights into each unit of the first layer: to the \
+                 right they raise its sum, to the left they lower it."
+            }
+        }
+    }
+}
+
+fn components(components: &Components, report: &RunReport) -> Section {
+    let Components { kind, ref rows, count: all } = *components;
+    let spectrum = report.spectrum.as_ref().filter(|_| kind == ComponentKind::Axes);
+    let caption = |place: usize| match spectrum.and_then(|spectrum| spectrum.ratio.get(place)) {
+        Some(ratio) => format!("{} · {}", place + 1, percent(*ratio)),
+        None => (place + 1).to_string(),
     };
-    let shown = components.iter().take(MOST_COMPONENTS).enumerate();
-    let (text, drawing) = match report.image {
+    let most = if report.image.is_some() { MOST_COMPONENTS } else { MOST_COMPONENTS / 2 };
+    let shown = rows.iter().take(most).enumerate();
+    let (text, mut drawn) = match report.image {
         Some(shape) => {
-            let mut pictures: Vec<(Html, String)> = report
-                .mean
-                .iter()
-                .map(|mean| (image(mean, shape, Tone::of([mean]), "mean"), "mean".into()))
-                .collect();
-            pictures.extend(shown.map(|(place, component)| {
-                let tone = Tone::around_zero([component]);
-                let name = format!("component {}", place + 1);
-                (image(component, shape, tone, &name), share(place))
-            }));
-            (
-                "A reconstruction is the mean plus these, each times one number of the code. Red adds, \
-              blue takes away; white leaves as it is.",
-                album(&pictures),
-            )
+            let picture = |(place, row): (usize, &Vec<f32>)| {
+                let name = format!("{} {}", kind.name(), place + 1);
+                (image(row, shape, Tone::around_zero([row]), &name), caption(place))
+            };
+            (kind.of_pictures(), shown.map(picture).collect::<Vec<_>>())
         }
         None => {
-            let tables = shown.take(MOST_COMPONENTS / 2).map(|(place, component)| {
-                (loadings(component, &report.column_names), share(place))
-            });
-            (
-                "The columns with the largest loadings in each component: to the right they grow with \
-              the code, to the left they shrink.",
-                album(&tables.collect::<Vec<_>>()),
-            )
+            let table = |(place, row): (usize, &Vec<f32>)| {
+                (loadings(row, &report.column_names), caption(place))
+            };
+            (kind.of_columns(), shown.map(table).collect())
         }
     };
-    let hidden = components.len().saturating_sub(MOST_COMPONENTS);
-    let caption = match hidden {
-        0 => String::new(),
-        _ => format!("The first {MOST_COMPONENTS} of {}.", count(components.len())),
+    let note = match all > drawn.len() {
+        true => format!("The first {} of {}.", drawn.len(), count(all)),
+        false => String::new(),
     };
+    if let (Some(shape), Some(mean), true) =
+        (report.image, &report.mean, kind != ComponentKind::Filters)
+    {
+        drawn.insert(0, (image(mean, shape, Tone::of([mean]), "mean"), "mean".into()));
+    }
     Section {
-        heading: "Components".into(),
+        heading: kind.heading().into(),
         text: vec![text.into()],
-        blocks: vec![Block::Figure(drawing, caption)],
+        blocks: vec![Block::Figure(album(&drawn), note)],
     }
 }
 
@@ -410,7 +501,8 @@ fn pythagoras(parts: &Pythagoras) -> Section {
         heading: "Pythagoras".into(),
         text: vec![
             "What is kept and what is lost are at right angles, so their squared lengths add up \
-             to that of the centred data."
+             to that of the centred data. All three are means over the rows: the spectrum divides \
+             by one row less."
                 .into(),
         ],
         blocks: vec![

@@ -48,6 +48,10 @@ fn score(name: &str, value: f64) -> Score {
     Score { name: name.into(), value, unit, formula, meaning }
 }
 
+fn components(rows: Vec<Vec<f32>>, kind: ComponentKind) -> Components {
+    Components { kind, count: rows.len(), rows }
+}
+
 fn run() -> RunReport {
     let epochs = 1..=5_u32;
     RunReport {
@@ -67,10 +71,11 @@ fn run() -> RunReport {
         examples: Some(Examples {
             rows: (0..3).map(row).collect(),
             reconstructions: (1..4).map(row).collect(),
+            in_units: None,
             errors: vec![0.25, 0.5, 0.75],
             names: ["<a>", "b", "c"].map(String::from).into(),
         }),
-        components: Some((0..4).map(row).collect()),
+        components: Some(components((0..4).map(row).collect(), ComponentKind::Decoder)),
         mean: Some(row(9)),
         column_names: vec!["<height>".into(); 12],
         history: Some(
@@ -219,6 +224,49 @@ fn a_table_shows_names_of_columns_in_place_of_pictures() {
 }
 
 #[test]
+fn a_table_shows_values_in_the_units_of_the_data_where_they_are_known() {
+    let mut report = RunReport { image: None, ..run() };
+    let examples = report.examples.as_mut().unwrap();
+    examples.in_units = Some([vec![vec![71.5; 12]; 3], vec![vec![68.25; 12]; 3]]);
+    let html = run_page(&report);
+    assert!(html.contains("&lt;height&gt;: 71.5 → 68.25"));
+    assert!(html.contains("both in the units of the data") && !html.contains("as the model sees"));
+}
+
+/// Shares of the variance and an order belong to PCA alone.
+#[test]
+fn every_model_is_told_by_what_it_is_made_of() {
+    let rows = || (0..30).map(row).collect();
+    let page = |kind, count, baseline| {
+        let components = Components { count, ..components(rows(), kind) };
+        run_page(&RunReport { components: Some(components), baseline, ..run() })
+    };
+    let share = "<small>1 · ";
+    let axes = page(ComponentKind::Axes, 30, None);
+    assert!(axes.contains(share) && axes.contains("The first 24 of 30."));
+    assert!(axes.contains("4 axes kept of 12") && axes.contains("4 kept"));
+    let decoder = page(ComponentKind::Decoder, 24, run().baseline);
+    assert!(!decoder.contains(share) && !decoder.contains("The first 24"));
+    assert!(decoder.contains("no share of the variance"));
+    let filters = page(ComponentKind::Filters, 128, run().baseline);
+    assert!(filters.contains("<h2>Filters of the first layer") && filters.contains("24 of 128"));
+    assert!(!filters.contains(share) && !filters.contains("mean plus these"));
+    for html in [decoder, filters] {
+        assert!(html.contains("<h2>Spectrum of the data"));
+        assert!(html.contains("PCA with as many numbers, 4, would keep "));
+        assert!(!html.contains("kept of") && !html.contains("4 kept"));
+    }
+}
+
+#[test]
+fn colours_are_spoken_of_where_there_are_classes() {
+    let said =
+        |codes| run_page(&RunReport { codes: Some(codes), ..run() }).contains("where colours");
+    assert!(said(codes()));
+    assert!(!said(Codes { classes: vec![], class_names: vec![], ..codes() }));
+}
+
+#[test]
 fn the_page_of_faces_shows_everything_that_is_known() {
     let recognised = recognised();
     let html = recognised.page();
@@ -297,10 +345,11 @@ fn empty_lists_and_numbers_that_are_none_never_break_a_page() {
         examples: Some(Examples {
             rows: vec![vec![f32::NAN; 12], row(1)],
             reconstructions: vec![vec![0.0; 5]],
+            in_units: None,
             errors: vec![nothing],
             names: vec![],
         }),
-        components: Some(vec![vec![], vec![f32::INFINITY; 12]]),
+        components: Some(components(vec![vec![], vec![f32::INFINITY; 12]], ComponentKind::Axes)),
         history: Some(vec![]),
         certificate: Some(Certificate {
             principal_angles: vec![0.0, nothing],
@@ -345,6 +394,7 @@ fn a_short_reconstruction_of_a_table_is_not_a_panic() {
     let examples = Some(Examples {
         rows: vec![row(1), row(2)],
         reconstructions: vec![vec![0.0; 2]],
+        in_units: Some([vec![], vec![vec![1.5]]]),
         errors: vec![],
         names: vec![],
     });

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 pub(super) const CONFIG: &str = "config.json";
 pub(super) const PREPARATION: &str = "preparation.json";
 pub(super) const WEIGHTS: &str = "weights.safetensors";
-const CHECKPOINT: &str = "checkpoint";
+pub(super) const CHECKPOINT: &str = "checkpoint";
 const SCORES: &str = "scores.json";
 const PICTURES: &str = "pictures.json";
 

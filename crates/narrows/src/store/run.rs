@@ -5,7 +5,7 @@ use std::path::Path;
 use ndarray::{ArrayViewD, IxDyn};
 use serde_json::Value;
 
-use super::folder::{CONFIG, PREPARATION, WEIGHTS};
+use super::folder::{CHECKPOINT, CONFIG, PREPARATION, WEIGHTS};
 use super::pca::Told;
 use super::{Weights, read_json, write_json};
 use crate::data::Preparation;
@@ -55,15 +55,7 @@ impl Run {
     /// If there is none, it is of another kind, or a file is missing or damaged.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIG);
-        if !path.exists() {
-            return Err(Error::mistake(
-                "open a run",
-                "a run folder written by `narrows fit`",
-                format!("'{}', which holds no config.json", folder.display()),
-                "give the folder that --out named",
-            ));
-        }
-        let config: Value = read_json(&path)?;
+        let config = read_config(folder)?;
         let preparation: Preparation = read_json(&folder.join(PREPARATION))?;
         let weights = Weights::read(&folder.join(WEIGHTS))?;
         let kind = config["model"]["kind"].as_str().unwrap_or("none");
@@ -85,6 +77,34 @@ impl Run {
         };
         Ok(Self { config, preparation, model, baseline })
     }
+}
+
+/// What was asked for, of a run whose training is at its end.
+fn read_config(folder: &Path) -> Result<Value> {
+    let other = |what: &str, remedy: String| {
+        Error::mistake(
+            "open a run",
+            "a run folder written by `narrows fit`",
+            format!("'{}', {what}", folder.display()),
+            remedy,
+        )
+    };
+    let path = folder.join(CONFIG);
+    if !path.exists() {
+        let what =
+            if folder.exists() { "which holds no config.json" } else { "which does not exist" };
+        return Err(other(what, "give the folder that --out named".into()));
+    }
+    let config: Value = read_json(&path)?;
+    if config["kind"] == "faces" {
+        let what = "which is a run of `narrows faces train`";
+        return Err(other(what, "use `narrows faces identify`, `verify` or `add`".into()));
+    }
+    if !folder.join(WEIGHTS).exists() && folder.join(CHECKPOINT).is_dir() {
+        let remedy = format!("go on with `narrows fit --resume --out {}`", folder.display());
+        return Err(other("where training has not finished", remedy));
+    }
+    Ok(config)
 }
 
 fn insert_tensors(

@@ -90,7 +90,8 @@ fn tell(space: &FaceSpace, output: &Output) -> Result<()> {
     write!(Screen, "{}", table(&headings, &rows))?;
     writeln!(
         Screen,
-        "\nat a false-accept rate of {}; not a face beyond {:.4} from face space",
+        "\nat a false-accept rate of {}, the average over the known persons, each left out in turn: \
+         new strangers\nmay be let in more or less often; not a face beyond {:.4} from face space",
         percent(space.options.false_accept_rate),
         space.face_threshold.accept_up_to
     )?;

@@ -52,6 +52,7 @@ fn as_row(space: &FaceSpace, probes: &Faces, place: usize, found: &Identificatio
     let person = match found.verdict {
         Verdict::Known => space.gallery.persons[found.person].clone(),
         Verdict::Unknown => "unknown".to_owned(),
+        Verdict::Ambiguous => "ambiguous".to_owned(),
         Verdict::NotAFace => "not a face".to_owned(),
     };
     vec![

@@ -27,14 +27,17 @@ pub(in crate::report) const MARKERS: &str = concat!(
     "</defs></svg>"
 );
 
+/// Colours of the style sheet.
+pub(in crate::report) const COLOURS: usize = 10;
+
 /// The colour of class or series number `index`, as a class of the style sheet.
 pub(in crate::report) fn colour_class(index: usize) -> String {
-    format!("c{}", index % 8)
+    format!("c{}", index % COLOURS)
 }
 
 /// The marker shape of class or series number `index`: another one for the same colour.
 pub(in crate::report) fn marker(index: usize) -> String {
-    format!("m{}", (index + index / 8) % 8)
+    format!("m{}", (index + index / COLOURS) % 8)
 }
 
 pub(super) fn chart(chart: &Chart, frame: &Frame, note: &str) -> Html {
@@ -260,13 +263,18 @@ fn names_at_centroids(chart: &Chart, frame: &Frame) -> String {
         let _ = write!(
             svg,
             "<text{} x=\"{:.2}%\" y=\"{:.2}%\" dy=\".34em\">{}</text>",
-            if series.name.chars().count() > 8 { " class=\"long\"" } else { "" },
+            if is_long(series) { " class=\"long\"" } else { "" },
             x / 10.0,
             y / 10.0,
             escape(&series.name)
         );
     }
     svg + "</g>"
+}
+
+/// Whether a name is too long to stand in the plot on a narrow screen.
+fn is_long(series: &Series) -> bool {
+    series.name.chars().count() > 8
 }
 
 /// The nearest place above or below where a name of this width covers no other, all in
@@ -284,13 +292,15 @@ fn beside_others([x, y]: [f64; 2], width: f64, taken: &mut Vec<[f64; 3]>) -> [f6
     [x, y]
 }
 
-/// The names of the series with their colours and markers; `only_narrow` where the names also
-/// stand at the lines.
+/// The names of the series with their colours and markers, where they do not stand in the plot
+/// itself; `only_narrow` where they stand there if there is room.
 fn legend(series: &[Series], only_narrow: bool) -> String {
     let named: Vec<_> = series.iter().filter(|series| !series.name.is_empty()).collect();
-    if named.len() < 2 {
+    let in_plot = named.iter().all(|series| series.style == Style::Points);
+    if named.len() < 2 || (in_plot && !named.iter().any(|series| is_long(series))) {
         return String::new();
     }
+    let only_narrow = only_narrow || in_plot;
     let class = if only_narrow { "legend narrow" } else { "legend" };
     let mut html = format!("<ul class=\"{class}\">");
     for series in named {

@@ -151,7 +151,7 @@ impl Chart {
 
 #[cfg(test)]
 mod tests {
-    use super::draw::marker;
+    use super::draw::{COLOURS, marker};
     use super::*;
     use crate::report::page::tests::assert_balanced;
     use proptest::prelude::*;
@@ -223,7 +223,50 @@ mod tests {
         pairs.sort_unstable();
         pairs.dedup();
         assert_eq!(pairs.len(), 64);
+        let styles = include_str!("../style.css");
+        for mode in styles.split("color-scheme").filter(|part| part.contains("--c0:")) {
+            let colours: Vec<[f64; 3]> = (0..COLOURS).map(|c| lab(mode, c)).collect();
+            for (place, a) in colours.iter().enumerate() {
+                for b in &colours[..place] {
+                    let apart = (0..3).map(|k| (a[k] - b[k]).powi(2)).sum::<f64>().sqrt();
+                    assert!(apart > 30.0, "colours {a:?} and {b:?}");
+                }
+            }
+        }
         assert!((0..64).all(|class| MARKERS.contains(&format!("id=\"{}\"", marker(class)))));
+    }
+
+    /// A colour of the style sheet in CIE L*a*b*, where distances are what an eye sees.
+    fn lab(styles: &str, index: usize) -> [f64; 3] {
+        let (_, after) = styles.split_once(&format!("--c{index}: #")).unwrap();
+        let linear = [0, 2, 4].map(|at| {
+            let byte = u8::from_str_radix(&after[at..at + 2], 16).unwrap();
+            let share = f64::from(byte) / 255.0;
+            if share <= 0.04045 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
+        });
+        let mix = |w: [f64; 3], white: f64| {
+            let t = w.iter().zip(linear).map(|(w, c)| w * c).sum::<f64>() / white;
+            if t > 0.008_856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 }
+        };
+        let x = mix([0.4124, 0.3576, 0.1805], 0.950_47);
+        let y = mix([0.2126, 0.7152, 0.0722], 1.0);
+        let z = mix([0.0193, 0.1192, 0.9505], 1.088_83);
+        [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
+    }
+
+    #[test]
+    fn names_in_the_plot_need_no_legend() {
+        let points = |name: &str, colour| {
+            Series::new(name, Style::Points, colour, vec![[0.0, 1.0], [1.0, colour as f64]])
+        };
+        let drawn = |names: [&str; 2]| {
+            let series = vec![points(names[0], 0), points(names[1], 1)];
+            let (x, y) = (Axis::linear("x"), Axis::linear("y"));
+            Chart { x, y, series, guides: vec![], square: true }.render().0
+        };
+        assert!(!drawn(["zero", "one"]).contains("<ul"));
+        // On a narrow screen a long name does not stand in the plot.
+        assert!(drawn(["zero", "seventy-seven"]).contains("<ul class=\"legend narrow\">"));
     }
 
     proptest! {
