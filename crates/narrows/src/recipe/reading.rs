@@ -1,9 +1,9 @@
 //! From what was given to a recipe, with a word on what cannot be.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Recipe;
-use super::tables::{Kind, READ_WHERE};
+use super::tables::{Kind, READ_WHERE, StoreyTable};
 use crate::data;
 use crate::error::{Error, Result};
 
@@ -24,7 +24,20 @@ pub(super) fn read(given: &Value) -> Result<Recipe> {
     lay_over(&mut whole, given);
     let recipe = serde_json::from_value(whole).map_err(misfits)?;
     check_read(given, &plain(&recipe))?;
+    given["storey"].as_array().into_iter().flatten().try_for_each(check_storey)?;
     Ok(recipe)
+}
+
+/// The tables of a storey stand for those of [objective], and are checked as those.
+fn check_storey(given: &Value) -> Result<()> {
+    check_keys(given, &json!(StoreyTable::default()), "storey")?;
+    let tables = given.as_object().into_iter().flatten().filter(|(_, value)| value.is_object());
+    let objective: Map<String, Value> = tables.map(|(k, v)| (k.clone(), v.clone())).collect();
+    let given = json!({ "objective": objective });
+    let mut whole = plain(&Recipe::of(Kind::Stack));
+    check_keys(&given, &whole, "")?;
+    lay_over(&mut whole, &given);
+    check_read(&given, &whole)
 }
 
 /// Replaces what `given` has in `whole`.

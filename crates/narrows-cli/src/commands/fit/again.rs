@@ -46,9 +46,23 @@ fn option(key: &str, value: &Value) -> Vec<String> {
         "seed" => "--seed",
         // A word that would be read as a number has to stand in quotes.
         _ if value_of(&text) == *value => return vec!["--set".to_owned(), format!("{key}={text}")],
-        _ => return vec!["--set".to_owned(), format!("{key}={value}")],
+        _ => return vec!["--set".to_owned(), format!("{key}={}", toml_of(value))],
     };
     vec![name.to_owned(), text]
+}
+
+/// A value as TOML on one line; what is null is left out.
+fn toml_of(value: &Value) -> String {
+    let list = |items: Vec<String>| items.join(", ");
+    match value {
+        Value::Array(items) => format!("[{}]", list(items.iter().map(toml_of).collect())),
+        Value::Object(table) => {
+            let said = table.iter().filter(|(_, value)| !value.is_null());
+            let said = said.map(|(key, value)| format!("{key} = {}", toml_of(value)));
+            format!("{{ {} }}", list(said.collect()))
+        }
+        plain => plain.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -57,8 +71,16 @@ mod tests {
 
     #[test]
     fn a_value_is_said_so_that_it_is_read_back() {
-        let values =
-            [json!(30), json!(1e-7), json!(true), json!("gram"), json!("30"), json!([2, 3])];
+        let tables = json!([{"kind": "pca"}, {"corruption": {"kind": "masking", "rate": 0.5}}]);
+        let values = [
+            json!(30),
+            json!(1e-7),
+            json!(true),
+            json!("gram"),
+            json!("30"),
+            json!([2, 3]),
+            tables,
+        ];
         for value in values {
             let [_, said] = &option("model.x", &value)[..] else { panic!("{value}") };
             let (_, text) = said.split_once('=').expect("KEY=VALUE");
