@@ -21,23 +21,28 @@ pub(super) fn read(given: &Value) -> Result<Recipe> {
     let kind: Kind = serde_json::from_value(kind).map_err(misfits)?;
     let mut whole = plain(&Recipe::of(kind));
     check_keys(given, &whole, "")?;
+    for (storey, objective) in storeys(given) {
+        check_keys(storey, &json!(StoreyTable::default()), "storey")?;
+        check_keys(&objective, &whole, "")?;
+    }
     lay_over(&mut whole, given);
     let recipe = serde_json::from_value(whole).map_err(misfits)?;
     check_read(given, &plain(&recipe))?;
-    given["storey"].as_array().into_iter().flatten().try_for_each(check_storey)?;
+    for (_, objective) in storeys(given) {
+        let mut whole = plain(&Recipe::of(Kind::Stack));
+        lay_over(&mut whole, &objective);
+        check_read(&objective, &whole)?;
+    }
     Ok(recipe)
 }
 
-/// The tables of a storey stand for those of [objective], and are checked as those.
-fn check_storey(given: &Value) -> Result<()> {
-    check_keys(given, &json!(StoreyTable::default()), "storey")?;
-    let tables = given.as_object().into_iter().flatten().filter(|(_, value)| value.is_object());
-    let objective: Map<String, Value> = tables.map(|(k, v)| (k.clone(), v.clone())).collect();
-    let given = json!({ "objective": objective });
-    let mut whole = plain(&Recipe::of(Kind::Stack));
-    check_keys(&given, &whole, "")?;
-    lay_over(&mut whole, &given);
-    check_read(&given, &whole)
+/// What storeys have of their own; its tables stand for those of [objective], and are checked so.
+fn storeys(given: &Value) -> impl Iterator<Item = (&Value, Value)> {
+    given["storey"].as_array().into_iter().flatten().map(|storey| {
+        let tables = storey.as_object().into_iter().flatten().filter(|(_, own)| own.is_object());
+        let tables: Map<_, _> = tables.map(|(key, own)| (key.clone(), own.clone())).collect();
+        (storey, json!({ "objective": tables }))
+    })
 }
 
 /// Replaces what `given` has in `whole`.

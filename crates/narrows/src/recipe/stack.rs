@@ -155,3 +155,6 @@ impl Recipe {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

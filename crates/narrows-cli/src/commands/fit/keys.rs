@@ -10,7 +10,7 @@ const KEYS: &[(&str, &str, &str)] = &[
         "storey",
         "one [[storey]] per width, or none: kind (autoencoder, pca), corruption, sparsity, epochs, \
          learning_rate of its own",
-        "",
+        "[{ kind = \"pca\" }, { epochs = 5 }]",
     ),
     (
         "data.path",
@@ -115,6 +115,7 @@ pub(super) fn printed(kind: Kind) -> String {
         let value = key.split('.').fold(&defaults, |table, part| &table[part]);
         let line = match value {
             Value::Null => format!("# {name} = {example}"),
+            Value::Array(none) if none.is_empty() => format!("# {name} = {example}"),
             value if Recipe::of(kind).reads(key) => format!("{name} = {value}"),
             value => format!("# {name} = {value}"),
         };
