@@ -247,9 +247,10 @@ fn the_command_of_a_report_makes_the_same_run() {
             &[],
         ),
         (
-            "--model stack --data demo:digits --set prepare.scale=none --set model.layers=[9,5] \
-             --set storey=[{corruption={kind=\"masking\",rate=0.5},epochs=1},{kind=\"pca\"}] \
-             --set train.epochs=2 --set model.fine_tune_epochs=1",
+            "--model stack --data demo:digits --set prepare.scale=none --set model.layers=[9,5,4] \
+             --set objective.corruption.kind=gaussian --set train.epochs=2 \
+             --set storey=[{corruption={kind=\"masking\",rate=0.5},epochs=1},{kind=\"pca\"},\
+             {corruption={kind=\"none\"}}] --set model.fine_tune_epochs=1",
             &[],
         ),
     ];

@@ -13,8 +13,13 @@ pub(in super::super) fn command(run: &Run) -> Result<String> {
     let kind = serde_json::from_value(run.config["model"]["kind"].clone())?;
     let mut usual = serde_json::to_value(Recipe::of(kind))?;
     usual["model"]["kind"] = Value::Null;
+    let mut config = run.config.clone();
+    let storeys = config.get_mut("storey").and_then(Value::as_array_mut);
+    for storey in storeys.into_iter().flatten() {
+        *storey = unusual(storey, &usual["objective"]);
+    }
     let mut words = vec!["narrows".to_owned(), "fit".to_owned()];
-    add_unusual(&run.config, &usual, "", &mut words);
+    add_unusual(&config, &usual, "", &mut words);
     Ok(words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
 }
 
@@ -28,6 +33,16 @@ fn add_unusual(config: &Value, usual: &Value, table: &str, words: &mut Vec<Strin
             words.extend(option(&key, value));
         }
     }
+}
+
+/// The keys of a table whose value is not the usual one, and the tables within it so.
+fn unusual(table: &Value, usual: &Value) -> Value {
+    let keys = table.as_object().into_iter().flatten();
+    let own = keys.filter_map(|(key, value)| match value.is_object() {
+        true => Some((key.clone(), unusual(value, &usual[key]))),
+        false => (!value.is_null() && *value != usual[key]).then(|| (key.clone(), value.clone())),
+    });
+    own.collect()
 }
 
 /// The option that gives `value` to a key; a test runs it.

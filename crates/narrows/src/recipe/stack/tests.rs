@@ -7,10 +7,9 @@ use crate::model::Model;
 use crate::objective::{Corruption, Sparsity};
 use crate::train::Epoch;
 
-/// What a recipe makes of the digits, brought to 0 … 1.
+/// What a recipe makes of 16 pictures, whose values lie between 0 and 1.
 fn with_stack<T>(mut recipe: Value, look: impl FnOnce(Result<Stack<'_>>) -> T) -> T {
-    recipe["data"] = json!({ "path": "demo:digits" });
-    recipe["prepare"] = json!({ "scale": "unit_range" });
+    recipe["data"] = json!({ "path": "demo:faces?people=4&images=4&size=16" });
     recipe["model"]["kind"] = json!("stack");
     let recipe = Recipe::from_value(recipe).unwrap();
     let dataset = recipe.open().unwrap();
