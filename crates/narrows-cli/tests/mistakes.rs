@@ -124,6 +124,18 @@ const MISTAKES: &[(&str, &str)] = &[
         "a key of another solver",
         "fit --data good.npy --set model.solver=gram --set model.oversampling=5 --out runs/kept",
     ),
+    (
+        "fewer storeys than widths",
+        "fit --model stack --set model.layers=[3,2] --set storey=[{}] --data good.npy --out runs/kept",
+    ),
+    (
+        "unknown key of a storey",
+        "fit --model stack --set storey=[{epoch=3}] --data good.npy --out runs/kept",
+    ),
+    (
+        "storeys of what has none",
+        "fit --model network --set storey=[{}] --data good.npy --out runs/kept",
+    ),
     ("--set without a value", "fit --data good.npy --set model.components --out runs/kept"),
     ("a value of the wrong type", "fit --data good.npy --set model.whiten=3 --out runs/kept"),
     (

@@ -234,7 +234,7 @@ fn the_command_of_a_report_makes_the_same_run() {
         desk.write(&format!("album/{place}.pgm"), pgm(9, 6, place));
     }
     let path = ["it's mine.csv"];
-    let cases: [(&str, &[&str]); 6] = [
+    let cases: [(&str, &[&str]); 7] = [
         ("--missing em --label-column side --set model.components=1 --data", &path),
         ("--missing mean --set prepare.scale=centre --set prepare.row_norm=true --data", &path),
         ("--set model.solver=randomized --set model.components=9 --seed 7 --data demo:digits", &[]),
@@ -244,6 +244,13 @@ fn the_command_of_a_report_makes_the_same_run() {
             "--model linear --data demo:digits --seed 3 --set model.latent_dim=4 \
              --set model.tied=true --set train.epochs=2 --set train.learning_rate=1e-3 \
              --set train.optimizer=sgd --set train.batch_growth=1 --set train.warm_up=0.25",
+            &[],
+        ),
+        (
+            "--model stack --data demo:digits --set prepare.scale=none --set model.layers=[9,5,4] \
+             --set objective.corruption.kind=gaussian --set train.epochs=2 \
+             --set storey=[{corruption={kind=\"masking\",rate=0.5},epochs=1},{kind=\"pca\"},\
+             {corruption={kind=\"none\"}}] --set model.fine_tune_epochs=1",
             &[],
         ),
     ];
@@ -448,4 +455,56 @@ fn paths_need_not_be_text() {
     narrows(evaluate, faces);
     let page = std::fs::read_to_string(desk.path("").join(faces).join("report.html")).unwrap();
     assert!(page.contains("narrows faces evaluate &#39;demo:faces?people=4&amp;images"), "quoted");
+}
+
+const STACK: &str = "fit -q --model stack --data demo:digits --set model.layers=[20,16,6] \
+                     --set storey=[{corruption={kind=\"masking\",rate=0.2}},{kind=\"pca\"},{}]";
+
+#[test]
+fn a_stack_from_rows_to_a_report() {
+    let desk = Desk::new();
+    let line = format!("{STACK} --set train.epochs=2 --out run");
+    let bits = THREADS.map(|threads| desk.bytes(&line, "run/weights.safetensors", threads));
+    assert!(bits[0] == bits[1] && bits[0] == bits[2], "narrows {line}");
+    round_trip(&desk, 6);
+    let lines = |file: &str| {
+        std::fs::read_to_string(desk.path(file)).ok().map(|history| history.lines().count())
+    };
+    assert_eq!(lines("run/history.jsonl"), Some(2));
+    let histories = [1, 2, 3].map(|storey| lines(&format!("run/storeys/{storey}/history.jsonl")));
+    assert_eq!(histories, [Some(2), None, Some(2)]);
+    let storeys = read_json(&desk, "run/scores.json")["fit"]["storeys"].clone();
+    for (place, widths) in [(64, 20), (20, 16), (16, 6)].into_iter().enumerate() {
+        let scores = read_json(&desk, &format!("run/storeys/{}/scores.json", place + 1));
+        assert_eq!(scores["fit"], storeys[place]);
+        let [from, to] = ["input_dim", "latent_dim"].map(|key| scores["fit"][key].as_u64());
+        assert_eq!((from, to), (Some(widths.0), Some(widths.1)));
+    }
+    let screen = desk.narrows(&line);
+    assert!(screen.contains("storey 1: 64 → 20 columns, 2 epochs, loss"), "{screen}");
+    assert!(screen.contains("storey 2: 20 → 16 columns, PCA,"), "{screen}");
+    assert!(screen.contains("network: 64-20-16-6-16-20-64, code of 6 columns"), "{screen}");
+}
+
+/// Killed in the third storey, with no time for a last word.
+#[test]
+fn a_stack_that_was_killed_goes_on_to_the_same_bits() {
+    let desk = Desk::new();
+    let fit = format!("{STACK} --set train.epochs=20 --set train.checkpoint_seconds=0.02");
+    desk.narrows(&format!("{fit} --out whole"));
+    let mut child = desk.command(&format!("{fit} --out run")).spawn().unwrap();
+    let state = desk.path("run/checkpoint/state.safetensors");
+    let in_the_third = |state: &[u8]| String::from_utf8_lossy(state).contains("storey.1.encoder");
+    while !std::fs::read(&state).is_ok_and(|state| in_the_third(&state)) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!desk.path("run/weights.safetensors").exists());
+    desk.narrows("fit -q --resume --out run");
+    let [whole, run] = ["whole", "run"]
+        .map(|run| std::fs::read(desk.path(run).join("weights.safetensors")).unwrap());
+    assert!(whole == run, "other weights");
+    assert!(!state.exists() && desk.path("run/storeys/1/history.jsonl").exists());
 }

@@ -4,19 +4,20 @@
 //! `[train]`.
 
 mod reading;
+mod stack;
 mod tables;
 #[cfg(test)]
 mod tests;
 
 pub use tables::{
     CorruptionKind, CorruptionTable, DataTable, Kind, ModelTable, ObjectiveTable, SparsityKind,
-    SparsityTable,
+    SparsityTable, StoreyKind, StoreyTable,
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::compute::Activation;
+use crate::compute::{Activation, Matrix};
 use crate::data::{
     self, Dataset, Missing, OpenOptions, Preparation, PrepareConfig, Prepared, Source,
 };
@@ -27,7 +28,9 @@ use crate::model::pca::{Components, MissingOptions, Pca, PcaOptions};
 use crate::model::{Autoencoder, Model, Network};
 use crate::objective::Loss;
 use crate::store::Run;
-use crate::train::{self, Augmentation, Checkpoint, Epoch, Observer, Task, TrainOptions};
+use crate::train::{
+    self, Augmentation, Checkpoint, Epoch, Observer, StoreyRecord, Task, TrainOptions,
+};
 
 /// Everything that a fit can be told.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -45,6 +48,8 @@ pub struct Recipe {
     pub objective: ObjectiveTable,
     /// How it is learned, where there is no closed form.
     pub train: TrainOptions,
+    /// Stack: what each storey has of its own, none or one for each width.
+    pub storey: Vec<StoreyTable>,
 }
 
 /// What a fit gives.
@@ -52,8 +57,10 @@ pub struct Recipe {
 pub struct Fitted {
     /// The model and everything that is needed to use it.
     pub run: Run,
-    /// What each epoch brought; empty for a closed form.
+    /// What each epoch brought, of a stack each of the fine-tuning; empty for a closed form.
     pub history: Vec<Epoch>,
+    /// Stack: what each storey brought.
+    pub storeys: Vec<StoreyRecord>,
     /// Linear autoencoder: how far it is from the closed form.
     pub certificate: Option<Certificate>,
     /// What was trained, measured beside PCA on some of the training rows, evenly taken.
@@ -65,9 +72,13 @@ impl Recipe {
     pub fn of(kind: Kind) -> Self {
         let train = match kind {
             Kind::Linear => TrainOptions::linear(),
-            Kind::Pca | Kind::Network => TrainOptions::network(),
+            Kind::Pca | Kind::Network | Kind::Stack => TrainOptions::network(),
         };
-        Self { model: ModelTable { kind, ..Default::default() }, train, ..Default::default() }
+        let mut model = ModelTable { kind, ..Default::default() };
+        if kind == Kind::Stack {
+            (model.activation, model.code_activation) = (Activation::Sigmoid, Activation::Sigmoid);
+        }
+        Self { model, train, ..Default::default() }
     }
 
     /// Reads a recipe; keys that are left out have the defaults of its kind of model.
@@ -118,6 +129,7 @@ impl Recipe {
     ) -> Result<Fitted> {
         let preparation = Preparation::fit(dataset, &self.prepare)?;
         let rows = Prepared { source: &*dataset.rows, preparation: &preparation };
+        let mut storeys = Vec::new();
         let (model, baseline, history, certificate) = match self.model.kind {
             Kind::Pca => (Model::Pca(self.fit_pca(&rows)?), None, Vec::new(), None),
             Kind::Linear => {
@@ -130,11 +142,18 @@ impl Recipe {
             Kind::Network => {
                 self.check_complete("fit a network")?;
                 let network = self.network(&rows)?;
-                let widest = rows.rows().min(rows.dim());
-                let options = self.baseline_options(network.latent_dim().min(widest));
-                let pca = Pca::fit_source(&rows, &options)?;
+                let pca = self.baseline(&rows, network.latent_dim())?;
                 let (network, history) = self.fit_network(network, &rows, from, observer)?;
                 (Model::Network(network), Some(pca), history, None)
+            }
+            Kind::Stack => {
+                self.check_complete("fit a stack")?;
+                let held = train::read(&rows)?;
+                let stack = self.stack(&held, &preparation)?;
+                let pca = self.baseline(&rows, self.model.layers.last().copied().unwrap_or(1))?;
+                let stacked = stack.fit(from, observer)?;
+                storeys = stacked.storeys;
+                (Model::Network(stacked.network), Some(pca), stacked.history, None)
             }
         };
         let training = match &baseline {
@@ -143,7 +162,7 @@ impl Recipe {
         };
         let config = self.resolved(dataset, &preparation, &model, baseline.as_ref());
         let run = Run { config, preparation, model, baseline };
-        Ok(Fitted { run, history, certificate, training })
+        Ok(Fitted { run, history, storeys, certificate, training })
     }
 
     /// The width asked for, or one that narrows: half of the columns, at most 32.
@@ -201,7 +220,7 @@ impl Recipe {
         let shares = bounds == Some((0.0, 1.0));
         let output = self.model.output_activation.unwrap_or(match self.objective.loss {
             Some(Loss::BinaryCrossEntropy) => Activation::Sigmoid,
-            _ if shares => Activation::Sigmoid,
+            _ if shares && !self.begins_with_pca() => Activation::Sigmoid,
             _ => Activation::Identity,
         });
         let loss = self.objective.loss.unwrap_or(match output {
@@ -213,8 +232,16 @@ impl Recipe {
 
     /// The network before training, checked together with what is to be minimised.
     fn network(&self, rows: &Prepared<'_>) -> Result<Network> {
-        let operation = "fit a network";
         let decided = self.decide(rows.preparation.bounds());
+        self.check_decided("fit a network", &decided)?;
+        self.objective.corruption.corruption().check()?;
+        self.objective.sparsity.sparsity().check(self.model.code_activation)?;
+        let options = self.model.network(decided.output);
+        Network::new(rows.dim(), &options, decided.loss.takes_logits(), self.seed)
+    }
+
+    /// Refuses a loss that does not suit the output or the data.
+    fn check_decided(&self, operation: &str, decided: &Decided) -> Result<()> {
         let refuse = |expected: &str, got: String, remedy: &str| {
             Err(Error::mistake(operation, expected, got, remedy))
         };
@@ -241,10 +268,7 @@ impl Recipe {
                 );
             }
         }
-        self.objective.corruption.corruption().check()?;
-        self.objective.sparsity.sparsity().check(self.model.code_activation)?;
-        let options = self.model.network(decided.output);
-        Network::new(rows.dim(), &options, decided.loss.takes_logits(), self.seed)
+        Ok(())
     }
 
     fn fit_network(
@@ -257,13 +281,9 @@ impl Recipe {
         let decided = self.decide(rows.preparation.bounds());
         let held = train::read(rows)?;
         let task = Task {
-            loss: decided.loss,
-            corruption: self.objective.corruption.corruption(),
-            emphasis: self.objective.corruption.emphasis,
-            range: decided.range,
             sparsity: self.objective.sparsity.sparsity(),
             augmentation: self.augmentation(rows.preparation)?,
-            ..Task::reconstruct(&held)
+            ..decided.task(&held, &self.objective.corruption)
         };
         let history = train::fit(&mut network, &task, &self.training(), from, observer)?;
         Ok((network, history))
@@ -287,6 +307,12 @@ impl Recipe {
             )
         })?;
         Ok(Some(Augmentation { shape, options }))
+    }
+
+    /// PCA as wide as a code, or as wide as it can be.
+    fn baseline(&self, rows: &Prepared<'_>, latent_dim: usize) -> Result<Pca> {
+        let widest = rows.rows().min(rows.dim());
+        Pca::fit_source(rows, &self.baseline_options(latent_dim.min(widest)))
     }
 
     /// PCA as wide as the model beside which it stands.
@@ -333,7 +359,10 @@ impl Recipe {
         if let Model::Network(network) = model {
             let decided = self.decide(preparation.bounds());
             config["model"]["output_activation"] = json!(decided.output);
-            config["objective"]["loss"] = json!(decided.loss);
+            // In a stack it would be that of every storey, if it were asked for.
+            if self.model.kind == Kind::Network {
+                config["objective"]["loss"] = json!(decided.loss);
+            }
             config["network"] = json!(network.shape());
         }
         let pca = match model {
@@ -370,4 +399,17 @@ struct Decided {
     loss: Loss,
     /// The range of the rows where it is known, else 0 to 1.
     range: (f64, f64),
+}
+
+impl Decided {
+    /// To give back rows from noisy ones.
+    fn task<'a>(&self, rows: &'a Matrix, noise: &CorruptionTable) -> Task<'a> {
+        Task {
+            loss: self.loss,
+            corruption: noise.corruption(),
+            emphasis: noise.emphasis,
+            range: self.range,
+            ..Task::reconstruct(rows)
+        }
+    }
 }

@@ -1,9 +1,9 @@
 //! From what was given to a recipe, with a word on what cannot be.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Recipe;
-use super::tables::{Kind, READ_WHERE};
+use super::tables::{Kind, READ_WHERE, StoreyTable};
 use crate::data;
 use crate::error::{Error, Result};
 
@@ -21,10 +21,28 @@ pub(super) fn read(given: &Value) -> Result<Recipe> {
     let kind: Kind = serde_json::from_value(kind).map_err(misfits)?;
     let mut whole = plain(&Recipe::of(kind));
     check_keys(given, &whole, "")?;
+    for (storey, objective) in storeys(given) {
+        check_keys(storey, &json!(StoreyTable::default()), "storey")?;
+        check_keys(&objective, &whole, "")?;
+    }
     lay_over(&mut whole, given);
     let recipe = serde_json::from_value(whole).map_err(misfits)?;
     check_read(given, &plain(&recipe))?;
+    for (_, objective) in storeys(given) {
+        let mut whole = plain(&Recipe::of(Kind::Stack));
+        lay_over(&mut whole, &objective);
+        check_read(&objective, &whole)?;
+    }
     Ok(recipe)
+}
+
+/// What storeys have of their own; its tables stand for those of [objective], and are checked so.
+fn storeys(given: &Value) -> impl Iterator<Item = (&Value, Value)> {
+    given["storey"].as_array().into_iter().flatten().map(|storey| {
+        let tables = storey.as_object().into_iter().flatten().filter(|(_, own)| own.is_object());
+        let tables: Map<_, _> = tables.map(|(key, own)| (key.clone(), own.clone())).collect();
+        (storey, json!({ "objective": tables }))
+    })
 }
 
 /// Replaces what `given` has in `whole`.

@@ -63,6 +63,10 @@ pub struct ModelTable {
     pub dropout: f64,
     /// Network: how many numbers of a code are kept, if not all.
     pub top_k: Option<usize>,
+    /// Stack: epochs of the whole after its storeys, 0 for none; by default those of training.
+    pub fine_tune_epochs: Option<usize>,
+    /// Stack: whether the input is corrupted then too, as that of the first storey.
+    pub fine_tune_corruption: bool,
 }
 
 /// The kinds of model.
@@ -76,11 +80,13 @@ pub enum Kind {
     Linear,
     /// An autoencoder of layers.
     Network,
+    /// Layers learned one after the other, then as a whole.
+    Stack,
 }
 
 impl Kind {
     /// Every one of them.
-    pub const ALL: [Self; 3] = [Self::Pca, Self::Linear, Self::Network];
+    pub const ALL: [Self; 4] = [Self::Pca, Self::Linear, Self::Network, Self::Stack];
 }
 
 /// What is minimised.
@@ -152,6 +158,33 @@ pub enum SparsityKind {
     Kl,
 }
 
+/// What one storey of a stack has of its own.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreyTable {
+    /// How it is learned.
+    pub kind: StoreyKind,
+    /// Noise on its input, in place of that of the objective.
+    pub corruption: Option<CorruptionTable>,
+    /// The penalty on its code, in place of that of the objective.
+    pub sparsity: Option<SparsityTable>,
+    /// In place of those of training.
+    pub epochs: Option<usize>,
+    /// In place of that of training.
+    pub learning_rate: Option<f64>,
+}
+
+/// How a storey is learned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreyKind {
+    /// By following gradients.
+    #[default]
+    Autoencoder,
+    /// As PCA, in closed form.
+    Pca,
+}
+
 /// Keys that are read only where another key has one of these values; a table stands for all its
 /// keys. A key that stands in several lines needs all of them.
 pub(super) const READ_WHERE: &[(&str, &str, &[&str])] = &[
@@ -163,23 +196,26 @@ pub(super) const READ_WHERE: &[(&str, &str, &[&str])] = &[
     ("model.power_iterations", "model.kind", &["pca"]),
     ("model.power_iterations", "model.solver", &["auto", "randomized"]),
     ("model.latent_dim", "model.kind", &["linear"]),
-    ("model.tied", "model.kind", &["linear", "network"]),
-    ("model.layers", "model.kind", &["network"]),
+    ("model.tied", "model.kind", &["linear", "network", "stack"]),
+    ("model.layers", "model.kind", &["network", "stack"]),
     ("model.decoder_layers", "model.kind", &["network"]),
-    ("model.activation", "model.kind", &["network"]),
-    ("model.code_activation", "model.kind", &["network"]),
-    ("model.output_activation", "model.kind", &["network"]),
-    ("model.initialisation", "model.kind", &["network"]),
+    ("model.activation", "model.kind", &["network", "stack"]),
+    ("model.code_activation", "model.kind", &["network", "stack"]),
+    ("model.output_activation", "model.kind", &["network", "stack"]),
+    ("model.initialisation", "model.kind", &["network", "stack"]),
     ("model.normalisation", "model.kind", &["network"]),
     ("model.dropout", "model.kind", &["network"]),
     ("model.top_k", "model.kind", &["network"]),
-    ("objective", "model.kind", &["network"]),
+    ("model.fine_tune_epochs", "model.kind", &["stack"]),
+    ("model.fine_tune_corruption", "model.kind", &["stack"]),
+    ("storey", "model.kind", &["stack"]),
+    ("objective", "model.kind", &["network", "stack"]),
     ("objective.corruption.sigma", "objective.corruption.kind", &["gaussian"]),
     ("objective.corruption.rate", "objective.corruption.kind", &["salt_and_pepper", "masking"]),
     ("objective.sparsity.weight", "objective.sparsity.kind", &["l1", "kl"]),
     ("objective.sparsity.target", "objective.sparsity.kind", &["kl"]),
     ("objective.sparsity.memory", "objective.sparsity.kind", &["kl"]),
-    ("train", "model.kind", &["linear", "network"]),
+    ("train", "model.kind", &["linear", "network", "stack"]),
     ("train.second_momentum", "train.optimizer", &["adam", "adamw"]),
 ];
 
@@ -206,6 +242,8 @@ impl Default for ModelTable {
             normalisation: network.normalisation,
             dropout: network.dropout,
             top_k: network.top_k,
+            fine_tune_epochs: None,
+            fine_tune_corruption: false,
         }
     }
 }

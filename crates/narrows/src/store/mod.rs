@@ -9,6 +9,7 @@
 //! history.jsonl         one line per epoch, where there was training
 //! scores.json           what was measured
 //! report.html           one page
+//! storeys/1/…           history and scores of each storey, where it is a stack
 //! checkpoint/           where training stands, until it ends
 //! ```
 

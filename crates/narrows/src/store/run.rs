@@ -65,7 +65,7 @@ impl Run {
                 Model::Pca(weights.pca("", told(&config, &path, whiten)?)?)
             }
             "linear" => Model::Linear(read_linear(&weights)?),
-            "network" => Model::Network(read_network(&config, &path, &weights)?),
+            "network" | "stack" => Model::Network(read_network(&config, &path, &weights)?),
             other => {
                 let problem = format!("the model is '{other}', which this version does not know");
                 return Err(Error::bad_file(path, problem, "use the version that wrote it"));

@@ -8,6 +8,7 @@ mod lbfgs;
 mod optimizer;
 mod options;
 mod schedule;
+mod stack;
 mod state;
 mod task;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub use augmentation::{Augmentation, AugmentationOptions};
 pub use optimizer::{Method, Optimizer};
 pub use options::TrainOptions;
 pub use schedule::Schedule;
+pub use stack::{Stack, Stacked, Stage, Storey, StoreyRecord};
 pub use state::{Checkpoint, Progress};
 pub use task::Task;
 
@@ -61,6 +63,8 @@ pub struct Epoch {
 /// What is about to be trained, for whoever watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Beginning {
+    /// Which part of the training it is.
+    pub stage: Stage,
     /// Numbers that are learned.
     pub parameters: usize,
     /// Multiplications and additions of one row, forward and back.
@@ -157,6 +161,7 @@ pub fn fit(
     let rules = model.rules();
     let mut desk = Desk::default();
     observer.begin(&Beginning {
+        stage: Stage::Whole,
         parameters: gradients.iter().map(Vec::len).sum(),
         operations_per_row: model.operations_per_row(),
         rows: rows.len(),
@@ -175,7 +180,7 @@ pub fn fit(
             Random::numbered(options.seed, "order", &[epoch as u64]).permutation(rows.len());
         let batch_size = options.batch_size_at(epoch, rows.len());
         let steps = rows.len().div_ceil(batch_size);
-        let mut rate = options.rate_at(epoch, steps as f64, steps);
+        let mut rate = options.rate_at(epoch, (steps - 1) as f64, steps);
         let mut seen = state.progress.step * batch_size;
         for (step, chosen) in order.chunks(batch_size).enumerate().skip(state.progress.step) {
             let chosen: Vec<usize> = chosen.iter().map(|&place| rows[place]).collect();

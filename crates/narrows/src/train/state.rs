@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, Optimizer, TrainOptions};
+use super::{Epoch, Optimizer, StoreyRecord, TrainOptions};
 use crate::error::{Error, Result};
 use crate::model::Trainable;
 use crate::objective::SparsityState;
@@ -34,6 +34,9 @@ pub struct Progress {
     pub best: Option<f64>,
     /// What each epoch brought.
     pub history: Vec<Epoch>,
+    /// Of a stack: the storeys that were finished before, which the rest of this does not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub storeys: Vec<StoreyRecord>,
 }
 
 /// A moment of training.
@@ -169,7 +172,7 @@ impl State {
     }
 }
 
-fn misfit(got: String) -> Error {
+pub(super) fn misfit(got: String) -> Error {
     Error::mistake(
         "resume training",
         "a checkpoint of this model with these settings",

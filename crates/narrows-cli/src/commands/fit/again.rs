@@ -13,8 +13,13 @@ pub(in super::super) fn command(run: &Run) -> Result<String> {
     let kind = serde_json::from_value(run.config["model"]["kind"].clone())?;
     let mut usual = serde_json::to_value(Recipe::of(kind))?;
     usual["model"]["kind"] = Value::Null;
+    let mut config = run.config.clone();
+    let storeys = config.get_mut("storey").and_then(Value::as_array_mut);
+    for storey in storeys.into_iter().flatten() {
+        *storey = unusual(storey, &usual["objective"]);
+    }
     let mut words = vec!["narrows".to_owned(), "fit".to_owned()];
-    add_unusual(&run.config, &usual, "", &mut words);
+    add_unusual(&config, &usual, "", &mut words);
     Ok(words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
 }
 
@@ -28,6 +33,16 @@ fn add_unusual(config: &Value, usual: &Value, table: &str, words: &mut Vec<Strin
             words.extend(option(&key, value));
         }
     }
+}
+
+/// The keys of a table whose value is not the usual one, and the tables within it so.
+fn unusual(table: &Value, usual: &Value) -> Value {
+    let keys = table.as_object().into_iter().flatten();
+    let own = keys.filter_map(|(key, value)| match value.is_object() {
+        true => Some((key.clone(), unusual(value, &usual[key]))),
+        false => (!value.is_null() && *value != usual[key]).then(|| (key.clone(), value.clone())),
+    });
+    own.collect()
 }
 
 /// The option that gives `value` to a key; a test runs it.
@@ -46,9 +61,23 @@ fn option(key: &str, value: &Value) -> Vec<String> {
         "seed" => "--seed",
         // A word that would be read as a number has to stand in quotes.
         _ if value_of(&text) == *value => return vec!["--set".to_owned(), format!("{key}={text}")],
-        _ => return vec!["--set".to_owned(), format!("{key}={value}")],
+        _ => return vec!["--set".to_owned(), format!("{key}={}", toml_of(value))],
     };
     vec![name.to_owned(), text]
+}
+
+/// A value as TOML on one line; what is null is left out.
+fn toml_of(value: &Value) -> String {
+    let list = |items: Vec<String>| items.join(", ");
+    match value {
+        Value::Array(items) => format!("[{}]", list(items.iter().map(toml_of).collect())),
+        Value::Object(table) => {
+            let said = table.iter().filter(|(_, value)| !value.is_null());
+            let said = said.map(|(key, value)| format!("{key} = {}", toml_of(value)));
+            format!("{{ {} }}", list(said.collect()))
+        }
+        plain => plain.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -57,8 +86,16 @@ mod tests {
 
     #[test]
     fn a_value_is_said_so_that_it_is_read_back() {
-        let values =
-            [json!(30), json!(1e-7), json!(true), json!("gram"), json!("30"), json!([2, 3])];
+        let tables = json!([{"kind": "pca"}, {"corruption": {"kind": "masking", "rate": 0.5}}]);
+        let values = [
+            json!(30),
+            json!(1e-7),
+            json!(true),
+            json!("gram"),
+            json!("30"),
+            json!([2, 3]),
+            tables,
+        ];
         for value in values {
             let [_, said] = &option("model.x", &value)[..] else { panic!("{value}") };
             let (_, text) = said.split_once('=').expect("KEY=VALUE");

@@ -7,6 +7,12 @@ use serde_json::Value;
 const KEYS: &[(&str, &str, &str)] = &[
     ("seed", "seed of everything random", ""),
     (
+        "storey",
+        "one [[storey]] per width, or none: kind (autoencoder, pca), corruption, sparsity, epochs, \
+         learning_rate of its own",
+        "[{ kind = \"pca\" }, { epochs = 5 }]",
+    ),
+    (
         "data.path",
         "a file, a folder of pictures, PATH#name in an npz, demo:digits",
         "\"train.npy\"",
@@ -23,7 +29,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ),
     ("prepare.row_norm", "divide each row by its length first", ""),
     ("prepare.missing", "mean: the column's mean; em: by expectation and maximisation (PCA)", ""),
-    ("model.kind", "pca, linear or network", ""),
+    ("model.kind", "pca, linear, network or stack (layers learned one after the other)", ""),
     ("model.components", "a number, a share of the variance, all, mle, parallel, elbow", ""),
     ("model.solver", "covariance, gram, thin_svd, randomized, streaming", ""),
     ("model.whiten", "divide codes by the standard deviation of their component", ""),
@@ -52,6 +58,8 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("model.normalisation", "between layers: none, batch, layer", ""),
     ("model.dropout", "the probability that a number between layers is dropped", ""),
     ("model.top_k", "how many numbers of a code are kept, if not all", "10"),
+    ("model.fine_tune_epochs", "of the whole in the end; by default train.epochs, 0: none", "10"),
+    ("model.fine_tune_corruption", "corrupt its input too, as that of the first storey", ""),
     (
         "objective.loss",
         "squared_error, binary_cross_entropy (default with a sigmoid output)",
@@ -107,6 +115,7 @@ pub(super) fn printed(kind: Kind) -> String {
         let value = key.split('.').fold(&defaults, |table, part| &table[part]);
         let line = match value {
             Value::Null => format!("# {name} = {example}"),
+            Value::Array(none) if none.is_empty() => format!("# {name} = {example}"),
             value if Recipe::of(kind).reads(key) => format!("{name} = {value}"),
             value => format!("# {name} = {value}"),
         };

@@ -3,6 +3,7 @@
 mod again;
 mod keys;
 mod settings;
+mod storeys;
 mod watch;
 
 use std::io::Write;
@@ -38,8 +39,8 @@ pub(super) use again::command;
 pub(crate) struct FitArgs {
     /// A recipe (TOML)
     recipe: Option<PathBuf>,
-    /// The kind of model: pca, linear (an autoencoder learned by following gradients) or network (an
-    /// autoencoder of layers)
+    /// The kind of model: pca, linear (an autoencoder learned by following gradients), network (an
+    /// autoencoder of layers) or stack (the same, learned layer upon layer, then as a whole)
     #[arg(long, value_name = "KIND")]
     model: Option<String>,
     /// Rows: a file (npy, npz, idx, csv, tsv; gzipped too), a folder of pictures, `PATH#name` in an
@@ -112,6 +113,7 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
     write_folder(&args.out, Folder::Run, |folder| {
         fitted.run.write_into(folder)?;
         write_history(&folder.join("history.jsonl"), &fitted.history)?;
+        storeys::write(folder, &fitted.storeys)?;
         write_json(&folder.join("scores.json"), &json!({ "fit": scores }))
     })?;
     if args.output.json {
@@ -203,6 +205,9 @@ fn scores(fitted: &Fitted, seconds: f64) -> Value {
             scores["training"] = json!(fitted.training);
             scores["loss"] = json!(last.map(|epoch| epoch.loss));
             scores["validation"] = json!(last.and_then(|epoch| epoch.validation));
+            if !fitted.storeys.is_empty() {
+                scores["storeys"] = fitted.storeys.iter().map(storeys::scores).collect();
+            }
         }
     }
     scores
@@ -234,6 +239,7 @@ fn tell(fitted: &Fitted, seconds: f64) -> Result<()> {
         Model::Network(network) => {
             let widths: Vec<String> =
                 network.layers().iter().map(|layer| layer.output_dim().to_string()).collect();
+            storeys::tell(&fitted.storeys)?;
             writeln!(Screen, "network: {from}-{}, code of {to} columns", widths.join("-"))?;
             writeln!(Screen, "{} epochs in {seconds:.1} s", fitted.history.len())?;
         }

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use narrows::data::Dataset;
 use narrows::recipe::Recipe;
 use narrows::store::{read_state, write_json, write_state};
-use narrows::train::{Beginning, Checkpoint, Epoch, Observer, Step, Wish};
+use narrows::train::{Beginning, Checkpoint, Epoch, Observer, Stage, Step, Wish};
 use narrows::{Error, Result};
 use serde_json::{Value, json};
 
@@ -95,10 +95,15 @@ impl<'a> Watch<'a> {
 
 impl Observer for Watch<'_> {
     fn begin(&mut self, beginning: &Beginning) {
-        let Beginning { parameters, operations_per_row, rows, validation_rows, epochs_done } =
+        let Beginning { stage, parameters, operations_per_row, rows, validation_rows, epochs_done } =
             *beginning;
+        let stage = match stage {
+            Stage::Whole => String::new(),
+            Stage::Storey { number, of } => format!("storey {number} of {of}: "),
+            Stage::FineTuning => "the whole: ".to_owned(),
+        };
         let mut said = format!(
-            "{} parameters, {:.3} million operations per row forward and back; {rows} rows",
+            "{stage}{} parameters, {:.3} million operations per row forward and back; {rows} rows",
             parameters,
             operations_per_row as f64 / 1e6
         );
@@ -109,6 +114,7 @@ impl Observer for Watch<'_> {
             said += &format!("; {epochs_done} epochs done before");
         }
         self.output.say(said);
+        self.validation = None;
         self.bar.reset_eta();
     }
 

@@ -22,6 +22,7 @@ mod pass;
 mod tensors;
 #[cfg(test)]
 mod tests;
+mod unroll;
 
 pub use layer::{Initialisation, Layer, Normalisation};
 pub use tensors::{LayerShape, Shape};
@@ -160,7 +161,8 @@ impl<T: Real> Network<T> {
     }
 }
 
-fn check(input_dim: usize, options: &NetworkOptions) -> Result<()> {
+/// Refuses a shape that cannot be.
+pub(crate) fn check(input_dim: usize, options: &NetworkOptions) -> Result<()> {
     let refuse = |expected: &str, got: String, remedy: &str| {
         Err(Error::mistake("make a network", expected, got, remedy))
     };

@@ -238,9 +238,9 @@ mod tests {
 
     /// A colour of the style sheet in CIE L*a*b*, where distances are what an eye sees.
     fn lab(styles: &str, index: usize) -> [f64; 3] {
-        let (_, after) = styles.split_once(&format!("--c{index}: #")).unwrap();
+        let (_, after) = styles.split_once(&format!("--c{index}: #")).expect("a colour");
         let linear = [0, 2, 4].map(|at| {
-            let byte = u8::from_str_radix(&after[at..at + 2], 16).unwrap();
+            let byte = u8::from_str_radix(&after[at..at + 2], 16).expect("two hex digits");
             let share = f64::from(byte) / 255.0;
             if share <= 0.04045 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
         });
