@@ -3,11 +3,13 @@
 //! The tables are those of the rooms that read them: `[data]`, `[prepare]`, `[model]`, `[objective]`,
 //! `[train]`.
 
+mod finetune;
 mod reading;
 mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use finetune::Finetune;
 pub use tables::{
     CorruptionKind, CorruptionTable, DataTable, Kind, ModelTable, ObjectiveTable, SparsityKind,
     SparsityTable,
