@@ -9,7 +9,7 @@
 //! R²                1 − Σᵢ (yᵢ − ŷᵢ)² / Σᵢ (yᵢ − ȳ)²
 //! ```
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::data::Labels;
@@ -61,7 +61,7 @@ impl Classification {
         let mut confusion = vec![vec![0; count]; count];
         let mut nats = 0.0;
         for (row, &own) in probabilities.outer_iter().zip(truth) {
-            confusion[own][most_probable(row)] += 1;
+            confusion[own][Self::most_probable(row)] += 1;
             nats -= row[own].max(f64::MIN_POSITIVE).ln();
         }
         let rows = truth.len();
@@ -78,6 +78,11 @@ impl Classification {
             classes: classes.collect(),
             confusion,
         }
+    }
+
+    /// The first of the most probable classes of a row.
+    pub fn most_probable(row: ArrayView1<'_, f64>) -> usize {
+        (1..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
     }
 
     /// The class of each row as a place in `names`, where the labels were numbered by themselves.
@@ -116,11 +121,6 @@ impl Regression {
             r_squared: (total > 0.0).then(|| 1.0 - squares / total),
         }
     }
-}
-
-/// The first of the most probable classes.
-pub(crate) fn most_probable(row: ndarray::ArrayView1<'_, f64>) -> usize {
-    (1..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
 }
 
 /// The names, but not more than a line of them.

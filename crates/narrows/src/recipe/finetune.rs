@@ -72,6 +72,11 @@ impl Finetune {
         })
     }
 
+    /// The table `[train]` where nothing is said.
+    pub fn usual_training() -> TrainOptions {
+        TrainOptions::labels()
+    }
+
     /// Puts a head on the encoder of `source` and teaches it the labels of `dataset`.
     ///
     /// The rows are held as f32, and the codes of frozen layers beside them.

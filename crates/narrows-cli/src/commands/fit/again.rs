@@ -18,6 +18,13 @@ pub(in super::super) fn command(run: &Run) -> Result<String> {
     Ok(words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
 }
 
+/// What says each key of `config` whose value is not that of `usual`.
+pub(in super::super) fn unusual(config: &Value, usual: &Value) -> Vec<String> {
+    let mut words = Vec::new();
+    add_unusual(config, usual, "", &mut words);
+    words
+}
+
 /// Adds what says each key of a recipe whose value is not the usual one.
 fn add_unusual(config: &Value, usual: &Value, table: &str, words: &mut Vec<String>) {
     for (name, usual) in usual.as_object().into_iter().flatten() {
