@@ -56,6 +56,7 @@ fn desk() -> Desk {
     desk.narrows("fit -q --data album --set model.components=1 --out runs/album");
     desk.write("classes.txt", "a\nb\nc\n".repeat(4));
     desk.write("one.txt", "a\n".repeat(12));
+    desk.write("fives.txt", "5\n".repeat(12));
     desk.write("strange.txt", "a\nb\nd\n".repeat(4));
     desk.narrows(
         "finetune runs/good -q --data good.npy --labels classes.txt --set train.epochs=2 --out runs/named",
@@ -204,7 +205,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "a number that does not vary",
-        "finetune runs/good --data good.npy --labels same.npy --task regression --out runs/kept",
+        "finetune runs/good --data good.npy --labels fives.txt --task regression --out runs/kept",
     ),
     (
         "rows of another width, with labels",

@@ -253,8 +253,8 @@ fn a_classifier_shows_whom_it_confuses() {
     let (_, section) = html.split_once("is \\ told").unwrap();
     let (section, _) = section.split_once("</table>").unwrap();
     let cells: Vec<&str> = section.split("</td>").filter_map(|c| c.rsplit('>').next()).collect();
-    assert!(cells.windows(3).any(|row| row == ["1", "0", "0\u{a0}%"]), "{cells:?}");
-    assert!(cells.windows(3).any(|row| row == ["1", "1", "50\u{a0}%"]), "{cells:?}");
+    assert!(cells.windows(3).any(|row| row == ["1", "0", "0.0\u{a0}%"]), "{cells:?}");
+    assert!(cells.windows(3).any(|row| row == ["1", "1", "50.0\u{a0}%"]), "{cells:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! pre-trained   the encoder with a head, fine-tuned
-//! scratch       the same layers from random weights
+//! scratch       the same layers from random weights, all of which learn
 //! raw rows      logistic regression on the rows
 //! PCA codes     logistic regression on PCA codes, whose components were fitted on all rows
 //! ```
