@@ -109,7 +109,16 @@ fn the_same_bits_on_any_number_of_threads() {
 #[test]
 fn the_command_of_a_report_makes_the_same_run() {
     let desk = desk();
-    let teach = "--scratch --seed 4 --set train.epochs=30 --set train.learning_rate=2e-3";
+    for teach in [
+        "--scratch --seed 4 --set train.epochs=30 --set train.learning_rate=2e-3",
+        "--mode frozen --set train.optimizer=lbfgs --set train.epochs=9",
+        "--set train.optimizer=adam --set train.validation=0.2 --set train.patience=3",
+    ] {
+        made_again(&desk, teach);
+    }
+}
+
+fn made_again(desk: &Desk, teach: &str) {
     desk.narrows(&format!("{TEACH} {teach} --out named"));
     desk.narrows("report named -q");
     let page = std::fs::read_to_string(desk.path("named/report.html")).unwrap();

@@ -56,8 +56,11 @@ impl Finetune {
             ));
         }
         let suits = TrainOptions::labels();
-        let mut train = json!({ "optimizer": suits.optimizer, "weight_decay": suits.weight_decay });
         let given = settings["train"].as_object();
+        let mut train = match Self::usual_training(&settings["train"]["optimizer"]) == suits {
+            true => json!({ "optimizer": suits.optimizer, "weight_decay": suits.weight_decay }),
+            false => json!({}),
+        };
         given.into_iter().flatten().for_each(|(key, value)| train[key] = value.clone());
         let recipe = Recipe::from_value(json!({ "model": { "kind": "network" }, "train": train }))?;
         let epochs_given = settings["train"].get("epochs").is_some();
@@ -72,9 +75,13 @@ impl Finetune {
         })
     }
 
-    /// The table `[train]` where nothing is said.
-    pub fn usual_training() -> TrainOptions {
-        TrainOptions::labels()
+    /// What is not said of the table `[train]` is so: the weight decay of AdamW suits no other
+    /// optimiser.
+    pub fn usual_training(optimizer: &Value) -> TrainOptions {
+        match optimizer.as_str() {
+            None | Some("adamw") => TrainOptions::labels(),
+            Some(_) => TrainOptions::network(),
+        }
     }
 
     /// Puts a head on the encoder of `source` and teaches it the labels of `dataset`.
@@ -126,7 +133,7 @@ impl Finetune {
         let preparation = source.preparation.clone();
         let model = Model::Predictor(Predictor::new(network, answer)?);
         let run = Run { config, preparation, model, baseline: None };
-        Ok(Fitted { run, history, certificate: None })
+        Ok(Fitted { run, history, certificate: None, training: None })
     }
 
     /// Compares what few labels teach the encoder of `source` and three others; see

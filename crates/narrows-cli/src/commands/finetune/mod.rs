@@ -209,7 +209,9 @@ pub(super) fn command(run: &Run) -> Result<String> {
     say("--mode", &model["mode"]);
     say("--seed", &run.config["seed"]);
     words.extend((model["scratch"] == true).then(|| "--scratch".to_owned()));
-    let mut usual = json!({ "train": Finetune::usual_training() });
+    let optimizer = &run.config["train"]["optimizer"];
+    let mut usual = json!({ "train": Finetune::usual_training(optimizer) });
+    usual["train"]["optimizer"] = json!("adamw");
     // Said always: left out, it depends on the number of rows.
     usual["train"]["epochs"] = Value::Null;
     words.extend(fit::unusual(&run.config, &usual));
