@@ -1,9 +1,12 @@
 //! One file for each command: read the arguments, call the library, print.
 
+mod bar;
 pub(crate) mod data;
 pub(crate) mod evaluate;
 pub(crate) mod faces;
+pub(crate) mod finetune;
 pub(crate) mod fit;
+pub(crate) mod predict;
 pub(crate) mod report;
 mod table;
 pub(crate) mod transform;

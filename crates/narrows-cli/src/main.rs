@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{data, evaluate, faces, fit, report, transform};
+use commands::{data, evaluate, faces, finetune, fit, predict, report, transform};
 
 /// Learn narrow representations of data, fast, and prove what was learned
 ///
@@ -33,6 +33,8 @@ enum Command {
     Encode(transform::EncodeArgs),
     Decode(transform::DecodeArgs),
     Reconstruct(transform::ReconstructArgs),
+    Finetune(finetune::FinetuneArgs),
+    Predict(predict::PredictArgs),
     Report(report::ReportArgs),
     Data(data::DataArgs),
     Faces(faces::FacesArgs),
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
         Command::Encode(args) => transform::encode(args),
         Command::Decode(args) => transform::decode(args),
         Command::Reconstruct(args) => transform::reconstruct(args),
+        Command::Finetune(args) => finetune::run(args),
+        Command::Predict(args) => predict::run(args),
         Command::Report(args) => report::run(args),
         Command::Data(args) => data::run(args),
         Command::Faces(args) => faces::run(args),

@@ -59,6 +59,13 @@ fn desk() -> Desk {
     desk.narrows("fit -q --data good.npy --set model.components=2 --out runs/good");
     desk.narrows("fit -q --data good.npy --set model.components=1 --out runs/kept");
     desk.narrows("fit -q --data album --set model.components=1 --out runs/album");
+    desk.write("classes.txt", "a\nb\nc\n".repeat(4));
+    desk.write("one.txt", "a\n".repeat(12));
+    desk.write("fives.txt", "5\n".repeat(12));
+    desk.write("strange.txt", "a\nb\nd\n".repeat(4));
+    desk.narrows(
+        "finetune runs/good -q --data good.npy --labels classes.txt --set train.epochs=2 --out runs/named",
+    );
     for run in ["cut", "future", "notes", "scores"] {
         for file in ["config.json", "preparation.json", "weights.safetensors"] {
             let bytes = std::fs::read(desk.path("runs/good").join(file)).unwrap();
@@ -222,6 +229,71 @@ const MISTAKES: &[(&str, &str)] = &[
     ("a person with a path for a name", "faces add a/b sizes/a.pgm --run runs/faces --resize"),
     ("no such run of faces", "faces identify sizes/a.pgm --run runs/fases"),
     ("nobody learned yet", "faces identify sizes/a.pgm --run runs/good"),
+    ("no labels", "finetune runs/good --data good.npy --out runs/kept"),
+    (
+        "fewer labels than rows, to be learned",
+        "finetune runs/good --data good.npy --labels labels.txt --out runs/kept",
+    ),
+    ("one class", "finetune runs/good --data good.npy --labels one.txt --out runs/kept"),
+    (
+        "classes where numbers should be",
+        "finetune runs/good --data good.npy --labels classes.txt --task regression --out runs/kept",
+    ),
+    (
+        "a number that does not vary",
+        "finetune runs/good --data good.npy --labels fives.txt --task regression --out runs/kept",
+    ),
+    (
+        "rows of another width, with labels",
+        "finetune runs/good --data few.npy --labels labels.txt --out runs/kept",
+    ),
+    (
+        "a key of the model, to a head",
+        "finetune runs/good --data good.npy --labels classes.txt --set model.tied=true --out runs/kept",
+    ),
+    (
+        "a key with a slip, to a head",
+        "finetune runs/good --data good.npy --labels classes.txt --set train.epoch=2 --out runs/kept",
+    ),
+    (
+        "fewer epochs than stages",
+        "finetune runs/good --data good.npy --labels classes.txt --mode gradual --set train.epochs=1 --out runs/kept",
+    ),
+    (
+        "pictures to be shifted under frozen layers",
+        "finetune runs/album --data album --mode frozen --set train.augmentation.share=0.5 \
+         --set train.augmentation.shift=1 --out runs/kept",
+    ),
+    ("nowhere to write", "finetune runs/good --data good.npy --labels classes.txt"),
+    (
+        "a head on what is no run",
+        "finetune home --data good.npy --labels classes.txt --out runs/kept",
+    ),
+    ("labels of what was taught none", "predict runs/good --data good.npy"),
+    ("labels of rows of another width", "predict runs/named --data few.npy"),
+    ("classes that were never learned", "predict runs/named --data good.npy --labels strange.txt"),
+    ("fewer labels than rows, predicted", "predict runs/named --data good.npy --labels labels.txt"),
+    ("rows of a classifier", "reconstruct runs/named --data good.npy --out kept.npy"),
+    ("a classifier, evaluated", "evaluate runs/named --data good.npy"),
+    (
+        "more labels than rows",
+        "finetune runs/good --data good.npy --labels classes.txt --label-count 13 --test-data good.npy \
+         --test-labels classes.txt",
+    ),
+    (
+        "test rows without labels",
+        "finetune runs/good --data good.npy --labels classes.txt --label-count 6 --test-data good.npy",
+    ),
+    (
+        "test rows of other classes",
+        "finetune runs/good --data good.npy --labels classes.txt --label-count 6 --test-data good.npy \
+         --test-labels strange.txt",
+    ),
+    (
+        "a study of a classifier",
+        "finetune runs/named --data good.npy --labels classes.txt --label-count 6 --test-data good.npy \
+         --test-labels classes.txt",
+    ),
     ("unknown command", "fti --data good.npy"),
     ("unknown option", "fit --dta good.npy"),
     ("no such size", "fit --data sizes --resize 8 --out runs/kept"),

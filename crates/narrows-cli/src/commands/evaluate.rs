@@ -38,7 +38,7 @@ pub(crate) fn run(args: EvaluateArgs) -> Result<()> {
     let labels = dataset.labels.as_ref().filter(|_| asked);
     let classes = labels.map(|labels| measure_classes(&run, &dataset, labels)).transpose()?;
     let scores = as_json(&found, classes.as_deref());
-    remember(&args.on.run, &dataset.name, &scores)?;
+    remember(&args.on.run, "evaluate", &dataset.name, &scores)?;
     if args.output.json {
         writeln!(Screen, "{scores:#}")?;
     } else {
@@ -95,12 +95,11 @@ fn as_json(found: &Evaluation, classes: Option<&[(String, Evaluation)]>) -> Valu
     scores
 }
 
-/// Adds the figures to the scores of the run.
-fn remember(run: &Path, data: &str, found: &Value) -> Result<()> {
+/// Adds the figures that a command found to the scores of the run.
+pub(super) fn remember(run: &Path, command: &str, data: &str, found: &Value) -> Result<()> {
     let path = run.join("scores.json");
     let mut scores: Value = if path.exists() { read_json(&path)? } else { json!({}) };
-    let earlier =
-        scores.as_object_mut().map(|scores| scores.entry("evaluate").or_insert(json!({})));
+    let earlier = scores.as_object_mut().map(|scores| scores.entry(command).or_insert(json!({})));
     let Some(Value::Object(earlier)) = earlier else {
         let problem = "it does not hold scores by name";
         return Err(Error::bad_file(path, problem, "move it away, or fit again").into());

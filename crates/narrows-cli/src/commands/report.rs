@@ -7,8 +7,8 @@ use anyhow::Result;
 use clap::Args;
 use narrows::Error;
 use narrows::data::{Chosen, Dataset, OpenOptions, Prepared, Source};
-use narrows::evaluate::{Certificate, Evaluation, Scores};
-use narrows::model::{Model, Pca};
+use narrows::evaluate::{Certificate, Classification, Evaluation, Regression, Scores};
+use narrows::model::{Answer, Model, Network, Pca, Predictor};
 use narrows::report::{
     self, Codes, ComponentKind, Components, Examples, RunReport, Score, Spectrum,
 };
@@ -17,7 +17,8 @@ use narrows::train::Epoch;
 use ndarray::{Array2, ArrayView2};
 
 use super::evaluate::measure;
-use super::{Output, Screen, fit, open_like};
+use super::predict::{self, Measured};
+use super::{Output, Screen, finetune, fit, open_like};
 
 /// Rows whose codes are drawn, and rows that are shown whole, evenly taken.
 const DRAWN: usize = 2400;
@@ -53,8 +54,11 @@ pub(crate) struct ReportArgs {
 
 pub(crate) fn run(args: ReportArgs) -> Result<()> {
     let run = Run::open(&args.run)?;
-    let (dataset, found) = rows_of(&args, &run)?;
-    let page = page(&args.run, &run, &dataset, &found)?;
+    let dataset = rows_of(&args, &run)?;
+    let page = match &run.model {
+        Model::Predictor(predictor) => predictor_page(&args.run, &run, predictor, &dataset)?,
+        _ => page(&args.run, &run, &dataset, &measure(&run, &dataset)?)?,
+    };
     let path = args.run.join("report.html");
     write_aside(&path, report::run_page(&page).as_bytes())?;
     if args.output.json {
@@ -73,7 +77,7 @@ pub(crate) fn run(args: ReportArgs) -> Result<()> {
     Ok(())
 }
 
-fn rows_of(args: &ReportArgs, run: &Run) -> Result<(Dataset, Evaluation)> {
+fn rows_of(args: &ReportArgs, run: &Run) -> Result<Dataset> {
     let table = &run.config["data"];
     let word = |key: &str| table[key].as_str().map(str::to_owned);
     let own = args.data.is_none();
@@ -85,8 +89,7 @@ fn rows_of(args: &ReportArgs, run: &Run) -> Result<(Dataset, Evaluation)> {
     if own && table["content_hash"].as_str() != Some(dataset.content_hash.as_str()) {
         args.output.say(format!("note: {path} has changed since the run was fitted"));
     }
-    let found = measure(run, &dataset)?;
-    Ok((dataset, found))
+    Ok(dataset)
 }
 
 fn page(folder: &Path, run: &Run, dataset: &Dataset, found: &Evaluation) -> Result<RunReport> {
@@ -120,7 +123,95 @@ fn page(folder: &Path, run: &Run, dataset: &Dataset, found: &Evaluation) -> Resu
         history: history(folder)?,
         certificate: certificate(folder)?,
         pythagoras: found.pythagoras.clone(),
+        classification: None,
     })
+}
+
+/// A model that rebuilds nothing: codes, filters, the learning curve, and how well labels are told.
+fn predictor_page(
+    folder: &Path,
+    run: &Run,
+    predictor: &Predictor,
+    dataset: &Dataset,
+) -> Result<RunReport> {
+    let preparation = run.preparation.check(dataset)?;
+    let rows = Prepared { source: &*dataset.rows, preparation: &preparation };
+    let told = predict::predictions(run, predictor, dataset)?;
+    let labels = dataset.labels.as_ref();
+    let measured = labels.map(|labels| predict::measure(predictor, &told, labels)).transpose()?;
+    let (scores, classification) = match measured {
+        Some(Measured::Classes(found)) => (class_scores(&found), Some(found)),
+        Some(Measured::Numbers(found)) => (number_scores(&found), None),
+        None => (Vec::new(), None),
+    };
+    let image = dataset
+        .image
+        .filter(|image| image.height * image.width * image.channels == run.model.input_dim());
+    Ok(RunReport {
+        title: format!("{} of {}", model_name(&run.model), last_part(&dataset.name)),
+        data: dataset.name.clone(),
+        rows: dataset.rows.rows(),
+        input_dim: run.model.input_dim(),
+        latent_dim: run.model.latent_dim(),
+        model: model_name(&run.model).to_owned(),
+        command: finetune::command(run)?,
+        configuration: run.config.clone(),
+        scores,
+        baseline: None,
+        spectrum: None,
+        codes: codes(run, dataset, &rows)?,
+        image,
+        examples: None,
+        components: Some(components(&run.model)),
+        mean: None,
+        column_names: run.preparation.column_names(),
+        history: history(folder)?,
+        certificate: None,
+        pythagoras: None,
+        classification,
+    })
+}
+
+fn class_scores(found: &Classification) -> Vec<Score> {
+    vec![
+        score("accuracy", found.accuracy, "share", "rows told right / n", "how often it is right"),
+        score(
+            "cross_entropy",
+            found.cross_entropy,
+            "nats per row",
+            "−1/n · Σ ln p(own class)",
+            "how little it is surprised by the labels",
+        ),
+    ]
+}
+
+fn number_scores(found: &Regression) -> Vec<Score> {
+    let mut all = vec![
+        score(
+            "squared_error",
+            found.squared_error,
+            "units of the label²",
+            "1/n · Σ (y − ŷ)²",
+            "what is missed on average, large misses more",
+        ),
+        score(
+            "absolute_error",
+            found.absolute_error,
+            "units of the label",
+            "1/n · Σ |y − ŷ|",
+            "what is missed on average",
+        ),
+    ];
+    all.extend(found.r_squared.map(|value| {
+        score(
+            "r_squared",
+            value,
+            "share",
+            "1 − Σ (y − ŷ)² / Σ (y − ȳ)²",
+            "1 is perfect, 0 is no better than the mean",
+        )
+    }));
+    all
 }
 
 /// The file, without the folders that lead to it.
@@ -133,6 +224,10 @@ fn model_name(model: &Model) -> &'static str {
         Model::Pca(_) => "PCA",
         Model::Linear(_) => "Linear autoencoder",
         Model::Network(_) => "Deep autoencoder",
+        Model::Predictor(predictor) => match predictor.answer() {
+            Answer::Class(_) => "Classifier",
+            Answer::Number(_) => "Regressor",
+        },
     }
 }
 
@@ -150,12 +245,17 @@ fn components(model: &Model) -> Components {
             let columns = linear.decoder().reversed_axes();
             (ComponentKind::Decoder, first(columns), columns.nrows())
         }
-        Model::Network(network) => {
-            let filters = network.weight(0);
-            (ComponentKind::Filters, first(filters), filters.nrows())
-        }
+        Model::Network(network) => filters(network),
+        Model::Predictor(predictor) => filters(predictor.network()),
     };
     Components { kind, rows, count }
+}
+
+/// What the first layer looks for.
+fn filters(network: &Network) -> (ComponentKind, Vec<Vec<f32>>, usize) {
+    let filters = network.weight(0);
+    let rows = filters.outer_iter().take(COMPONENTS).map(|row| row.to_vec()).collect();
+    (ComponentKind::Filters, rows, filters.nrows())
 }
 
 /// How training went, if there was any.
@@ -226,7 +326,7 @@ fn codes(run: &Run, dataset: &Dataset, rows: &dyn Source) -> Result<Option<Codes
         Model::Pca(pca) => {
             format!("component {} ({:.1} %)", k + 1, 100.0 * pca.explained_variance_ratio[k])
         }
-        Model::Linear(_) | Model::Network(_) => format!("latent {}", k + 1),
+        _ => format!("latent {}", k + 1),
     };
     let labels = dataset.labels.as_ref();
     Ok(Some(Codes {
@@ -299,14 +399,12 @@ fn row_name(dataset: &Dataset, place: usize) -> String {
     }
 }
 
+fn score(name: &str, value: f64, unit: &str, formula: &str, meaning: &str) -> Score {
+    let [name, unit, formula, meaning] = [name, unit, formula, meaning].map(str::to_owned);
+    Score { name, value, unit, formula, meaning }
+}
+
 fn scores(found: &Evaluation, scores: &Scores) -> Vec<Score> {
-    let score = |name: &str, value: f64, unit: &str, formula: &str, meaning: &str| Score {
-        name: name.to_owned(),
-        value,
-        unit: unit.to_owned(),
-        formula: formula.to_owned(),
-        meaning: meaning.to_owned(),
-    };
     let mut all = vec![score(
         "squared_error_per_row",
         scores.squared_error_per_row,

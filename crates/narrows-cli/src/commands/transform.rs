@@ -231,7 +231,7 @@ fn png_names(names: &[String]) -> narrows::Result<Vec<PathBuf>> {
 }
 
 /// Prepared rows by blocks, missing values filled where the model can.
-fn for_prepared_blocks(
+pub(super) fn for_prepared_blocks(
     run: &Run,
     dataset: &Dataset,
     preparation: &Preparation,

@@ -16,6 +16,7 @@ mod normalise;
 mod product;
 mod real;
 mod rows;
+mod softmax;
 mod thin_out;
 
 pub use activation::{Activation, activate};
@@ -37,4 +38,5 @@ pub use normalise::{
 pub use product::{multiply, multiply_add, multiply_then};
 pub use real::Real;
 pub use rows::{gather, subtract, sum_rows};
+pub use softmax::softmax_rows;
 pub use thin_out::{drop_out, keep_largest};

@@ -3,9 +3,11 @@
 pub mod certificate;
 mod denoising;
 mod pictures;
+mod prediction;
 mod reconstruction;
 
 pub use certificate::Certificate;
 pub use denoising::{Denoising, Likeness, Noise, denoise};
 pub use pictures::{psnr, ssim};
+pub use prediction::{ClassScore, Classification, Regression};
 pub use reconstruction::{Evaluation, Pythagoras, Scores, evaluate};

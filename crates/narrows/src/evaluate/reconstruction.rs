@@ -90,13 +90,21 @@ pub fn evaluate(
     if count == 0 {
         return Err(Error::mistake("evaluate", "at least one row", "none", "give more data"));
     }
+    if let Model::Predictor(_) = model {
+        return Err(Error::mistake(
+            "evaluate",
+            "a model that rebuilds rows",
+            "one that was fine-tuned to predict labels",
+            "use `narrows predict --labels`",
+        ));
+    }
     let baseline = baseline.map(|pca| Model::Pca(pca.clone()));
     let mut variance = Variance::new(dim);
     let mut own = Errors::new(dim, bounds);
     let mut other = baseline.as_ref().map(|_| Errors::new(dim, bounds));
     let mut identity = match model {
         Model::Pca(pca) => Some(Identity::new(pca)),
-        Model::Linear(_) | Model::Network(_) => None,
+        Model::Linear(_) | Model::Network(_) | Model::Predictor(_) => None,
     };
     let mut start = 0;
     while start < count {

@@ -3,15 +3,17 @@
 pub mod linear;
 pub mod network;
 pub mod pca;
+mod predictor;
 
 pub use linear::Linear;
 pub use network::Network;
 pub use pca::Pca;
+pub use predictor::{Answer, Predictor};
 
 use ndarray::{Array2, ArrayView2};
 
 use crate::compute::{Activation, Matrix, Normalised, Real};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Squeezes a row and unsqueezes it again.
 pub trait Autoencoder {
@@ -151,6 +153,8 @@ pub enum Model {
     Linear(Linear),
     /// An autoencoder of layers.
     Network(Network),
+    /// A classifier or regressor on the codes of an encoder.
+    Predictor(Predictor),
 }
 
 impl Model {
@@ -159,6 +163,7 @@ impl Model {
             Self::Pca(pca) => pca,
             Self::Linear(linear) => linear,
             Self::Network(network) => network,
+            Self::Predictor(predictor) => predictor.network(),
         }
     }
 
@@ -181,18 +186,25 @@ impl Model {
             Self::Pca(pca) => pca.transform(x),
             Self::Linear(linear) => through_f32(x, |x| linear.encode(x)),
             Self::Network(network) => through_f32(x, |x| network.encode(x)),
+            Self::Predictor(predictor) => through_f32(x, |x| predictor.network().encode(x)),
         }
     }
 
     /// Rows `(n, d)` from codes `(n, m)`.
     ///
     /// # Errors
-    /// If the codes have another number of columns than the model.
+    /// If the codes have another number of columns than the model, or it has no way back.
     pub fn decode(&self, z: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
         match self {
             Self::Pca(pca) => pca.inverse_transform(z),
             Self::Linear(linear) => through_f32(z, |z| linear.decode(z)),
             Self::Network(network) => through_f32(z, |z| network.decode(z)),
+            Self::Predictor(_) => Err(Error::mistake(
+                "rebuild rows",
+                "a model that rebuilds rows",
+                "one that was fine-tuned to predict labels",
+                "use `narrows predict`, or give the run that it was made from",
+            )),
         }
     }
 
@@ -203,7 +215,7 @@ impl Model {
     pub fn fill_missing(&self, x: &mut Array2<f64>) -> Result<()> {
         match self {
             Self::Pca(pca) => pca.fill_missing(x),
-            Self::Linear(_) | Self::Network(_) => Ok(()),
+            Self::Linear(_) | Self::Network(_) | Self::Predictor(_) => Ok(()),
         }
     }
 }

@@ -3,12 +3,14 @@
 //! The tables are those of the rooms that read them: `[data]`, `[prepare]`, `[model]`, `[objective]`,
 //! `[train]`.
 
+mod finetune;
 mod reading;
 mod stack;
 mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use finetune::Finetune;
 pub use tables::{
     CorruptionKind, CorruptionTable, DataTable, Kind, ModelTable, ObjectiveTable, SparsityKind,
     SparsityTable, StoreyKind, StoreyTable,

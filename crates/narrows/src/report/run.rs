@@ -10,7 +10,7 @@ use super::picture::{Grid, Tone, album, image};
 use super::record::{Codes, Score, Spectrum, reproduce, scores, shown_and_missing};
 use super::text::{Html, count, escape, number, percent};
 use crate::data::ImageShape;
-use crate::evaluate::{Certificate, Pythagoras};
+use crate::evaluate::{Certificate, Classification, Pythagoras};
 use crate::train::Epoch;
 
 /// Angles below this, in radians, count as none: the learned space is that of PCA.
@@ -64,6 +64,9 @@ pub struct RunReport {
     pub certificate: Option<Certificate>,
     /// The check that projection and residual are at right angles.
     pub pythagoras: Option<Pythagoras>,
+    /// How well classes are told; `None` for a model that tells none, or rows without labels.
+    #[serde(default)]
+    pub classification: Option<Classification>,
 }
 
 /// What a model is made of.
@@ -123,6 +126,8 @@ pub fn run_page(report: &RunReport) -> String {
         (report.pythagoras.as_ref().map(pythagoras), "the Pythagoras check"),
     ];
     let (mut sections, missing) = shown_and_missing(parts);
+    // Most models tell no classes, so it is not missed.
+    sections.extend(report.classification.as_ref().map(confusion));
     sections.push(scores(&report.scores, report.baseline.as_deref()));
     sections.push(reproduce(&report.command, &report.configuration));
     let page = Page {
@@ -162,6 +167,13 @@ fn cards(report: &RunReport) -> Vec<Card> {
             value: number(error),
             label: "squared error per row".into(),
             note: baseline("squared_error_per_row", number),
+        });
+    }
+    if let Some(found) = &report.classification {
+        cards.push(Card {
+            value: percent(found.accuracy),
+            label: "accuracy".into(),
+            note: format!("{} classes", count(found.classes.len())),
         });
     }
     let times = report.input_dim as f64 / report.latent_dim as f64;
@@ -468,6 +480,28 @@ fn certificate(certificate: &Certificate) -> Section {
                 number(certificate.loss)
             )),
         ],
+    }
+}
+
+/// The confusion matrix, with the error of each class at its end.
+fn confusion(found: &Classification) -> Section {
+    let names = found.classes.iter().map(|class| format!("#{}", class.name));
+    let columns = std::iter::once("is \\ told".to_owned()).chain(names);
+    let rows = found.classes.iter().zip(&found.confusion).map(|(class, counts)| {
+        let error = class.error.map_or_else(|| "—".to_owned(), percent);
+        let counts = counts.iter().map(|&rows| count(rows));
+        std::iter::once(class.name.clone()).chain(counts).chain([error]).collect()
+    });
+    let table =
+        Table { columns: columns.chain(["#error".to_owned()]).collect(), rows: rows.collect() };
+    Section {
+        heading: "Confusion".into(),
+        text: vec![
+            "Rows of each class by the class they are taken for; on the diagonal they are told \
+             right. At the end the share of the class that is not."
+                .into(),
+        ],
+        blocks: vec![Block::Table(table)],
     }
 }
 

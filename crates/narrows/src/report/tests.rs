@@ -7,7 +7,7 @@ use ndarray::Array2;
 use super::page::tests::assert_balanced;
 use super::*;
 use crate::data::{ImageShape, Labels};
-use crate::evaluate::{Certificate, Pythagoras};
+use crate::evaluate::{Certificate, Classification, Pythagoras};
 use crate::faces::{
     Distance, EvaluateOptions, Evaluation, Faces, Matcher, Mistake, OpenSet, Pictures, Rate, Rates,
     RocPoint,
@@ -106,6 +106,7 @@ fn run() -> RunReport {
             total: 10.0,
             relative_error: 0.0,
         }),
+        classification: None,
     }
 }
 
@@ -288,6 +289,20 @@ fn the_page_of_faces_shows_everything_that_is_known() {
     let pictures = 1 + eigenfaces.len() + rebuilt.len() + 1 + 3;
     assert!(!eigenfaces.is_empty() && !rebuilt.is_empty());
     assert_eq!(html.matches("data:image/png").count(), pictures);
+}
+
+#[test]
+fn a_classifier_shows_whom_it_confuses() {
+    let probabilities = ndarray::array![[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]];
+    let names = ["<ant>", "bee"].map(String::from);
+    let found = Classification::new(probabilities.view(), &names, &[0, 1, 1]);
+    let html = run_page(&RunReport { classification: Some(found), ..run() });
+    assert_sound(&html);
+    let (_, section) = html.split_once("is \\ told").unwrap();
+    let (section, _) = section.split_once("</table>").unwrap();
+    let cells: Vec<&str> = section.split("</td>").filter_map(|c| c.rsplit('>').next()).collect();
+    assert!(cells.windows(3).any(|row| row == ["1", "0", "0.0\u{a0}%"]), "{cells:?}");
+    assert!(cells.windows(3).any(|row| row == ["1", "1", "50.0\u{a0}%"]), "{cells:?}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{Weights, read_json, write_json};
 use crate::data::Preparation;
 use crate::error::{Error, Result};
 use crate::model::network::Shape;
-use crate::model::{Linear, Model, Network, Pca};
+use crate::model::{Answer, Linear, Model, Network, Pca, Predictor};
 
 /// What the names of the tensors of the PCA beside another model begin with.
 const BASELINE: &str = "baseline.";
@@ -42,6 +42,11 @@ impl Run {
             Model::Pca(pca) => weights.insert_pca("", pca),
             Model::Linear(linear) => insert_tensors(&mut weights, linear.tensors())?,
             Model::Network(network) => insert_tensors(&mut weights, network.tensors())?,
+            Model::Predictor(predictor) => {
+                let tensors = predictor.network().tensors().into_iter();
+                let renamed = tensors.map(|(name, shape, v)| (head_name(&name), shape, v));
+                insert_tensors(&mut weights, renamed.collect())?;
+            }
         }
         if let Some(pca) = &self.baseline {
             weights.insert_pca(BASELINE, pca);
@@ -65,7 +70,13 @@ impl Run {
                 Model::Pca(weights.pca("", told(&config, &path, whiten)?)?)
             }
             "linear" => Model::Linear(read_linear(&weights)?),
-            "network" | "stack" => Model::Network(read_network(&config, &path, &weights)?),
+            "network" | "stack" => {
+                Model::Network(read_network(&config, &path, &weights, str::to_owned)?)
+            }
+            "classifier" | "regressor" => {
+                let network = read_network(&config, &path, &weights, head_name)?;
+                Model::Predictor(Predictor::new(network, read_answer(&config, &path)?)?)
+            }
             other => {
                 let problem = format!("the model is '{other}', which this version does not know");
                 return Err(Error::bad_file(path, problem, "use the version that wrote it"));
@@ -120,14 +131,42 @@ fn insert_tensors(
 }
 
 /// The network whose shape the configuration tells.
-fn read_network(config: &Value, path: &Path, weights: &Weights) -> Result<Network> {
+///
+/// `kept_name` is what the file calls a tensor of the network.
+fn read_network(
+    config: &Value,
+    path: &Path,
+    weights: &Weights,
+    kept_name: impl Fn(&str) -> String,
+) -> Result<Network> {
     let shape: Shape = serde_json::from_value(config["network"].clone())
         .map_err(|error| Error::bad_file(path, format!("network: {error}"), "fit again"))?;
     let mut network = Network::of_shape(&shape)?;
     let names = network.tensors().into_iter().map(|(name, ..)| name);
-    let tensors: Result<Vec<_>> = names.map(|name| weights.tensor_f32(&name)).collect();
+    let tensors: Result<Vec<_>> = names
+        .map(|name| {
+            let (_, shape, values) = weights.tensor_f32(&kept_name(&name))?;
+            Ok((name, shape, values))
+        })
+        .collect();
     network.set_tensors(tensors?)?;
     Ok(network)
+}
+
+/// What is called a decoder in an autoencoder is the head of a predictor: `head.weight`, `head.bias`.
+fn head_name(name: &str) -> String {
+    name.replacen("decoder.0.", "head.", 1)
+}
+
+fn read_answer(config: &Value, path: &Path) -> Result<Answer> {
+    let model = &config["model"];
+    let answer = match model["target"].as_str() {
+        Some(name) => Some(Answer::Number(name.to_owned())),
+        None => serde_json::from_value(model["classes"].clone()).ok().map(Answer::Class),
+    };
+    answer.ok_or_else(|| {
+        Error::bad_file(path, "it names neither classes nor a target", "fine-tune again")
+    })
 }
 
 fn read_linear(weights: &Weights) -> Result<Linear> {

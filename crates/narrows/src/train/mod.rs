@@ -4,6 +4,8 @@
 //! goes on from a checkpoint gives the bits of training that never stopped.
 
 mod augmentation;
+mod few_labels;
+mod finetune;
 mod lbfgs;
 mod optimizer;
 mod options;
@@ -15,6 +17,8 @@ mod task;
 mod tests;
 
 pub use augmentation::{Augmentation, AugmentationOptions};
+pub use few_labels::{FewLabels, Outcome, Start};
+pub use finetune::{Unfreezing, finetune, one_hot};
 pub use optimizer::{Method, Optimizer};
 pub use options::TrainOptions;
 pub use schedule::Schedule;

@@ -71,6 +71,24 @@ impl TrainOptions {
         }
     }
 
+    /// Suits a head, and the layers under it, that learn labels.
+    pub fn labels() -> Self {
+        Self { optimizer: Method::Adamw, weight_decay: 0.01, ..Self::network() }
+    }
+
+    /// With as many epochs more as it takes to make `steps` steps over so many rows; as it is with
+    /// L-BFGS, whose steps are worth many.
+    #[must_use]
+    pub fn with_least_steps(mut self, steps: usize, rows: usize) -> Self {
+        if self.optimizer == Method::Lbfgs {
+            return self;
+        }
+        let trained = rows as f64 * (1.0 - self.validation);
+        let per_epoch = (trained / self.batch_size.max(1) as f64).ceil().max(1.0);
+        self.epochs = self.epochs.max((steps as f64 / per_epoch).ceil() as usize);
+        self
+    }
+
     /// Suits networks of layers on some ten thousand rows.
     pub fn network() -> Self {
         Self {

@@ -16,11 +16,18 @@ pub(in super::super) fn command(run: &Run) -> Result<String> {
     let mut config = run.config.clone();
     let storeys = config.get_mut("storey").and_then(Value::as_array_mut);
     for storey in storeys.into_iter().flatten() {
-        *storey = unusual(storey, &usual["objective"]);
+        *storey = without_usual(storey, &usual["objective"]);
     }
     let mut words = vec!["narrows".to_owned(), "fit".to_owned()];
     add_unusual(&config, &usual, "", &mut words);
     Ok(words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
+}
+
+/// What says each key of `config` whose value is not that of `usual`.
+pub(in super::super) fn unusual(config: &Value, usual: &Value) -> Vec<String> {
+    let mut words = Vec::new();
+    add_unusual(config, usual, "", &mut words);
+    words
 }
 
 /// Adds what says each key of a recipe whose value is not the usual one.
@@ -36,10 +43,10 @@ fn add_unusual(config: &Value, usual: &Value, table: &str, words: &mut Vec<Strin
 }
 
 /// The keys of a table whose value is not the usual one, and the tables within it so.
-fn unusual(table: &Value, usual: &Value) -> Value {
+fn without_usual(table: &Value, usual: &Value) -> Value {
     let keys = table.as_object().into_iter().flatten();
     let own = keys.filter_map(|(key, value)| match value.is_object() {
-        true => Some((key.clone(), unusual(value, &usual[key]))),
+        true => Some((key.clone(), without_usual(value, &usual[key]))),
         false => (!value.is_null() && *value != usual[key]).then(|| (key.clone(), value.clone())),
     });
     own.collect()

@@ -24,7 +24,8 @@ use serde_json::{Map, Value, json};
 use super::{Output, Screen, figure, size};
 use watch::{Left, Watch};
 
-pub(super) use again::command;
+pub(super) use again::{command, unusual};
+pub(super) use settings::sets;
 
 /// Learn a model from rows, into a run folder
 ///
@@ -170,7 +171,7 @@ fn tell_training(training: &Evaluation) -> Result<()> {
     Ok(())
 }
 
-fn write_history(path: &Path, history: &[Epoch]) -> narrows::Result<()> {
+pub(super) fn write_history(path: &Path, history: &[Epoch]) -> narrows::Result<()> {
     if history.is_empty() {
         return Ok(());
     }
@@ -199,7 +200,7 @@ fn scores(fitted: &Fitted, seconds: f64) -> Value {
             scores["noise_variance"] = json!(pca.noise_variance);
         }
         Model::Linear(_) => scores["certificate"] = json!(fitted.certificate),
-        Model::Network(_) => {
+        Model::Network(_) | Model::Predictor(_) => {
             let last = fitted.history.last();
             scores["epochs"] = json!(fitted.history.len());
             scores["training"] = json!(fitted.training);
@@ -243,6 +244,8 @@ fn tell(fitted: &Fitted, seconds: f64) -> Result<()> {
             writeln!(Screen, "network: {from}-{}, code of {to} columns", widths.join("-"))?;
             writeln!(Screen, "{} epochs in {seconds:.1} s", fitted.history.len())?;
         }
+        // It is told by `narrows finetune`.
+        Model::Predictor(_) => {}
     }
     if let Some(training) = &fitted.training {
         tell_training(training)?;

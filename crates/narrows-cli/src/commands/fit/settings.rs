@@ -28,14 +28,26 @@ pub(super) fn settings(args: &FitArgs) -> Result<Value> {
     give("data.resize", json!(args.resize));
     give("prepare.missing", json!(args.missing));
     give("seed", json!(args.seed));
-    for text in &args.sets {
+    lay_over(&mut settings, &args.sets)?;
+    Ok(settings)
+}
+
+/// What --set says, alone.
+pub(in super::super) fn sets(texts: &[String]) -> Result<Value> {
+    let mut settings = Value::Object(Map::new());
+    lay_over(&mut settings, texts)?;
+    Ok(settings)
+}
+
+fn lay_over(settings: &mut Value, texts: &[String]) -> Result<()> {
+    for text in texts {
         let (key, value) = text.split_once('=').ok_or_else(|| {
             let expected = "KEY=VALUE such as model.components=30";
             Error::mistake("--set", expected, format!("'{text}'"), "write a key, '=' and a value")
         })?;
-        set(&mut settings, key.trim(), value_of(value.trim()));
+        set(settings, key.trim(), value_of(value.trim()));
     }
-    Ok(settings)
+    Ok(())
 }
 
 fn read_recipe(path: &PathBuf) -> Result<Value> {

@@ -150,7 +150,7 @@ impl<T: Real> Layer<T> {
 
 impl Initialisation {
     /// Weights `(to, from)`.
-    fn draw<T: Real>(
+    pub(super) fn draw<T: Real>(
         self,
         from: usize,
         to: usize,

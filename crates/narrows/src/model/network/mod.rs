@@ -17,6 +17,7 @@
 //! Source: D. Rumelhart, G. Hinton and R. Williams, Nature 323 (1986); N. Srivastava et al., Dropout,
 //! JMLR 15 (2014); A. Makhzani and B. Frey, k-sparse autoencoders (2014).
 
+mod head;
 mod layer;
 mod pass;
 mod tensors;
@@ -84,7 +85,7 @@ pub struct Network<T = f32> {
     layers: Vec<Layer<T>>,
     /// Layers up to the code.
     encoder_depth: usize,
-    input_dim: usize,
+    pub(super) input_dim: usize,
     top_k: Option<usize>,
     /// Whether the last activation is left to the loss.
     logits: bool,
@@ -211,7 +212,7 @@ impl Autoencoder for Network {
 }
 
 impl Network {
-    fn check_columns(&self, operation: &str, expected: usize, got: usize) -> Result<()> {
+    pub(super) fn check_columns(&self, operation: &str, expected: usize, got: usize) -> Result<()> {
         if expected == got {
             return Ok(());
         }

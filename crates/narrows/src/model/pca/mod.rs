@@ -248,6 +248,11 @@ impl Pca {
         Ok(self.log_likelihood_rows(x)?.mean().unwrap_or(f64::NAN))
     }
 
+    /// V `(k, d)`, whitened where codes are: codes are `(x − μ) Vᵀ`.
+    pub(super) fn encoding_axes(&self) -> Array2<f64> {
+        self.scaled_components(|deviation| 1.0 / deviation)
+    }
+
     /// Components scaled for whitening, in the kind of number that rows come in.
     fn scaled_components<T: Real>(&self, scale: impl Fn(f64) -> f64) -> Array2<T> {
         let mut axes = self.components.mapv(T::from_f64);

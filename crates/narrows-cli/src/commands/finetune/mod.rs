@@ -1,0 +1,229 @@
+//! `narrows finetune`: a head on the encoder of a run.
+
+mod study;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use narrows::Error;
+use narrows::data::Dataset;
+use narrows::model::{Answer, Model};
+use narrows::recipe::{DataTable, Finetune, Fitted};
+use narrows::store::{Folder, Run, check_replaceable, write_folder, write_json};
+use narrows::train::Unfreezing;
+use serde_json::{Value, json};
+
+use super::bar::Bar;
+use super::{Output, RunOnData, Screen, figure, fit, quoted};
+
+/// Teach the encoder of a run what rows are called, with few labels or many
+///
+/// A head on the codes learns the labels: a softmax over classes, or a number. Any run will do, PCA
+/// too. The result is a run for `narrows predict`. With --label-count nothing is written: it compares,
+/// for each number of labels, this encoder, the same layers from random weights, and logistic
+/// regression on the rows and on PCA codes of the same width.
+///
+/// Example: narrows finetune runs/a --data train.npy --labels train-labels.npy --out runs/b
+#[derive(Debug, Args)]
+pub(crate) struct FinetuneArgs {
+    #[command(flatten)]
+    on: RunOnData,
+    /// A file with one label per row
+    #[arg(long, value_name = "PATH")]
+    labels: Option<String>,
+    /// What labels are: names of classes, or numbers
+    #[arg(long, value_enum, default_value_t = Task::Classification)]
+    task: Task,
+    /// Which layers learn: the head alone, all, or the head first and then one more from the top in
+    /// each stage
+    #[arg(long, value_enum, default_value_t = Mode::Full)]
+    mode: Mode,
+    /// Draw the encoder anew, for comparison
+    #[arg(long, conflicts_with = "label_count")]
+    scratch: bool,
+    /// Set any key of [train], as in train.epochs=50
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The run folder to write; an earlier run of that name is replaced at the end
+    #[arg(long, value_name = "DIR", required_unless_present = "label_count")]
+    out: Option<PathBuf>,
+    /// Study few labels: how many rows have one, as in 100,1000
+    #[arg(
+        long,
+        value_name = "COUNTS",
+        value_delimiter = ',',
+        requires = "test_data",
+        conflicts_with = "out"
+    )]
+    label_count: Vec<usize>,
+    /// The study's number of seeds, each with its own labelled rows
+    #[arg(long, default_value_t = 5, requires = "label_count")]
+    seeds: usize,
+    /// The study's rows to measure on
+    #[arg(long, value_name = "PATH", requires = "label_count")]
+    test_data: Option<String>,
+    /// Their labels
+    #[arg(long, value_name = "PATH", requires = "label_count")]
+    test_labels: Option<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Task {
+    Classification,
+    Regression,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    Frozen,
+    Full,
+    Gradual,
+}
+
+pub(crate) fn run(args: FinetuneArgs) -> Result<()> {
+    let settings = fit::sets(&args.sets)?;
+    let asked = Finetune::from_settings(&settings, args.seed)?;
+    if let Some(out) = &args.out {
+        check_replaceable(out, Folder::Run)?;
+    }
+    let (run, dataset) = args.on.open(args.labels.clone())?;
+    let asked = Finetune {
+        source: args.on.run.display().to_string(),
+        data: data_table(&args, &run),
+        regression: args.task == Task::Regression,
+        unfreezing: match args.mode {
+            Mode::Frozen => Unfreezing::Frozen,
+            Mode::Full => Unfreezing::Full,
+            Mode::Gradual => Unfreezing::Gradual,
+        },
+        scratch: args.scratch,
+        ..asked
+    };
+    match &args.out {
+        Some(out) => {
+            write(&args, &asked, &run, &dataset, out)?;
+            args.output.say(format!("written: {}", out.display()));
+            Ok(())
+        }
+        None => study::run(&args, &asked, &run, &dataset),
+    }
+}
+
+fn write(
+    args: &FinetuneArgs,
+    asked: &Finetune,
+    run: &Run,
+    dataset: &Dataset,
+    out: &std::path::Path,
+) -> Result<()> {
+    let begin = Instant::now();
+    let mut bar = Bar::new(&args.output);
+    let fitted = asked.fit(run, dataset, &mut bar);
+    bar.finish();
+    let fitted = fitted?;
+    let scores = scores(&fitted, begin.elapsed().as_secs_f64());
+    write_folder(out, Folder::Run, |folder| {
+        fitted.run.write_into(folder)?;
+        fit::write_history(&folder.join("history.jsonl"), &fitted.history)?;
+        write_json(&folder.join("scores.json"), &json!({ "fit": scores }))
+    })?;
+    if args.output.json {
+        writeln!(Screen, "{scores:#}")?;
+    } else {
+        tell(&fitted, &scores)?;
+    }
+    Ok(())
+}
+
+/// Where rows and labels come from, and how the data of the run were opened.
+fn data_table(args: &FinetuneArgs, run: &Run) -> DataTable {
+    let trained = &run.config["data"];
+    let column = || trained["label_column"].as_str().map(str::to_owned);
+    DataTable {
+        path: Some(args.on.data.clone()),
+        labels: args.labels.clone(),
+        label_column: match args.labels {
+            Some(_) => args.on.label_column.clone(),
+            None => args.on.label_column.clone().or_else(column),
+        },
+        colour: trained["colour"].as_bool().unwrap_or(false),
+        resize: serde_json::from_value(trained["resize"].clone()).ok().flatten(),
+    }
+}
+
+fn scores(fitted: &Fitted, seconds: f64) -> Value {
+    let last = fitted.history.last();
+    json!({
+        "input_dim": fitted.run.model.input_dim(),
+        "latent_dim": fitted.run.model.latent_dim(),
+        "seconds": seconds,
+        "epochs": fitted.history.len(),
+        "loss": last.map(|epoch| epoch.loss),
+        "validation": last.and_then(|epoch| epoch.validation),
+    })
+}
+
+fn tell(fitted: &Fitted, scores: &Value) -> Result<()> {
+    let Model::Predictor(predictor) = &fitted.run.model else { return Ok(()) };
+    let network = predictor.network();
+    let widths: Vec<String> =
+        network.layers().iter().map(|layer| layer.output_dim().to_string()).collect();
+    let kind = match predictor.answer() {
+        Answer::Class(names) => format!("classifier of {} classes", names.len()),
+        Answer::Number(name) => format!("regressor of {name}"),
+    };
+    writeln!(Screen, "{kind}: {}-{}", fitted.run.model.input_dim(), widths.join("-"))?;
+    let seconds = scores["seconds"].as_f64().unwrap_or_default();
+    writeln!(Screen, "{} epochs in {seconds:.1} s", fitted.history.len())?;
+    if let Some(last) = fitted.history.last() {
+        writeln!(Screen, "last epoch: loss {}", figure(last.loss))?;
+    }
+    Ok(())
+}
+
+/// The command that makes such a run again: every key of training is said that is not as usual.
+pub(super) fn command(run: &Run) -> Result<String> {
+    let (model, data) = (&run.config["model"], &run.config["data"]);
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut words =
+        vec!["narrows".to_owned(), "finetune".to_owned(), text(&model["source"]["run"])];
+    let mut say = |option: &str, value: &Value| {
+        if !value.is_null() {
+            words.extend([option.to_owned(), text(value)]);
+        }
+    };
+    say("--data", &data["path"]);
+    say("--labels", &data["labels"]);
+    say("--label-column", &data["label_column"]);
+    if model["kind"] == "regressor" {
+        say("--task", &json!("regression"));
+    }
+    say("--mode", &model["mode"]);
+    say("--seed", &run.config["seed"]);
+    words.extend((model["scratch"] == true).then(|| "--scratch".to_owned()));
+    let optimizer = &run.config["train"]["optimizer"];
+    let mut usual = json!({ "train": Finetune::usual_training(optimizer) });
+    usual["train"]["optimizer"] = json!("adamw");
+    // Said always: left out, it depends on the number of rows.
+    usual["train"]["epochs"] = Value::Null;
+    words.extend(fit::unusual(&run.config, &usual));
+    Ok(words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
+}
+
+/// The mistake of a model that predicts nothing.
+pub(super) fn no_predictor() -> Error {
+    Error::mistake(
+        "predict",
+        "a run of `narrows finetune`",
+        "a model that was not taught labels",
+        "fine-tune it first: narrows finetune RUN --data PATH --labels PATH --out DIR",
+    )
+}

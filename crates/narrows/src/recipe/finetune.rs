@@ -1,0 +1,285 @@
+//! From a run to a run that predicts labels.
+
+use serde_json::{Map, Value, json};
+
+use super::{DataTable, Fitted, Recipe};
+use crate::compute::Matrix;
+use crate::data::{Dataset, Labels, Prepared, Source};
+use crate::error::{Error, Result};
+use crate::evaluate::Classification;
+use crate::model::{Answer, Model, Network, Predictor};
+use crate::objective::Loss;
+use crate::store::Run;
+use crate::train::{
+    self, Augmentation, FewLabels, Observer, Outcome, Task, TrainOptions, Unfreezing, one_hot,
+};
+
+/// Fewer steps teach little, however few the rows.
+const LEAST_STEPS: usize = 2000;
+
+/// Everything that fine-tuning can be told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finetune {
+    /// The folder of the run whose encoder is used, as the configuration will name it.
+    pub source: String,
+    /// Where rows and labels come from, as the configuration will name it.
+    pub data: DataTable,
+    /// Whether labels are numbers to be told, not names of classes.
+    pub regression: bool,
+    /// Which layers learn.
+    pub unfreezing: Unfreezing,
+    /// Whether the encoder is drawn anew, for comparison.
+    pub scratch: bool,
+    /// How they learn.
+    pub train: TrainOptions,
+    /// Epochs are added until there are so many steps.
+    pub least_steps: usize,
+}
+
+impl Finetune {
+    /// Reads the settings of the table `[train]`; what is left out suits a head: AdamW, and at least
+    /// 2,000 steps where `train.epochs` is left out.
+    ///
+    /// # Errors
+    /// If there is another table, a key is unknown or a value does not fit.
+    pub fn from_settings(settings: &Value, seed: u64) -> Result<Self> {
+        let tables = settings.as_object().into_iter().flat_map(Map::keys);
+        let foreign = tables.filter(|table| *table != "train").map(|table| format!("'{table}'"));
+        let kept = settings["train"].get("checkpoint_seconds");
+        let kept = kept.map(|_| "'train.checkpoint_seconds', of which there are none".to_owned());
+        if let Some(got) = foreign.chain(kept).next() {
+            return Err(Error::mistake(
+                "fine-tune",
+                "keys of [train], such as train.epochs=50",
+                got,
+                "leave it out; model and preparation are those of the run",
+            ));
+        }
+        let suits = TrainOptions::labels();
+        let given = settings["train"].as_object();
+        let mut train = match Self::usual_training(&settings["train"]["optimizer"]) == suits {
+            true => json!({ "optimizer": suits.optimizer, "weight_decay": suits.weight_decay }),
+            false => json!({}),
+        };
+        given.into_iter().flatten().for_each(|(key, value)| train[key] = value.clone());
+        let recipe = Recipe::from_value(json!({ "model": { "kind": "network" }, "train": train }))?;
+        let epochs_given = settings["train"].get("epochs").is_some();
+        Ok(Self {
+            source: String::new(),
+            data: DataTable::default(),
+            regression: false,
+            unfreezing: Unfreezing::default(),
+            scratch: false,
+            train: TrainOptions { seed, ..recipe.train },
+            least_steps: if epochs_given { 0 } else { LEAST_STEPS },
+        })
+    }
+
+    /// What is not said of the table `[train]` is so: the weight decay of AdamW suits no other
+    /// optimiser.
+    pub fn usual_training(optimizer: &Value) -> TrainOptions {
+        match optimizer.as_str() {
+            None | Some("adamw") => TrainOptions::labels(),
+            Some(_) => TrainOptions::network(),
+        }
+    }
+
+    /// Puts a head on the encoder of `source` and teaches it the labels of `dataset`.
+    ///
+    /// The rows are held as f32, and the codes of frozen layers beside them.
+    ///
+    /// # Errors
+    /// If there are no labels or they do not suit, the rows do not suit the run, or training fails.
+    pub fn fit(
+        &self,
+        source: &Run,
+        dataset: &Dataset,
+        observer: &mut dyn Observer,
+    ) -> Result<Fitted> {
+        let labels = labels(dataset)?;
+        let encoder = source.model.encoder();
+        let seed = self.train.seed;
+        let encoder = if self.scratch { encoder.from_scratch(seed) } else { encoder };
+        let rows = prepared(source, dataset)?;
+        let train = self.train.clone().with_least_steps(self.least_steps, rows.rows());
+        let augmentation = train.augmentation.changes().then(|| {
+            let shape = source.preparation.image().ok_or_else(no_pictures)?;
+            Ok(Augmentation { shape, options: train.augmentation })
+        });
+        let task = Task { augmentation: augmentation.transpose()?, ..Task::reconstruct(&rows) };
+        let mut learn = |network: &mut Network, targets: &Matrix, loss| {
+            let task = Task { targets: Some(targets), loss, ..task.clone() };
+            train::finetune(network, &task, self.unfreezing, &train, observer)
+        };
+        let (network, answer, history) = if self.regression {
+            let numbers = numbers(labels)?;
+            let (mean, deviation) = spread(&numbers)?;
+            let standard = |y: &f64| ((y - mean) / deviation) as f32;
+            let targets = numbers.iter().map(standard).collect();
+            let targets = Matrix::from_rows(numbers.len(), 1, targets)?;
+            let mut network = encoder.with_head(1, false, seed);
+            let history = learn(&mut network, &targets, Loss::SquaredError)?;
+            network.stretch_outputs(deviation as f32, mean as f32);
+            let name = self.data.label_column.clone().unwrap_or_else(|| "label".to_owned());
+            (network, Answer::Number(name), history)
+        } else {
+            check_classes(labels)?;
+            let targets = one_hot(&labels.classes, labels.names.len());
+            let mut network = encoder.with_head(labels.names.len(), true, seed);
+            let history = learn(&mut network, &targets, Loss::SoftmaxCrossEntropy)?;
+            (network, Answer::Class(labels.names.clone()), history)
+        };
+        let config = self.resolved(source, dataset, &network, &answer, &train);
+        let preparation = source.preparation.clone();
+        let model = Model::Predictor(Predictor::new(network, answer)?);
+        let run = Run { config, preparation, model, baseline: None };
+        let storeys = Vec::new();
+        Ok(Fitted { run, history, storeys, certificate: None, training: None })
+    }
+
+    /// Compares what few labels teach the encoder of `source` and three others; see
+    /// [`FewLabels`].
+    ///
+    /// # Errors
+    /// As [`FewLabels::run`]; if the run keeps no PCA, or the test rows have other classes.
+    pub fn study(
+        &self,
+        source: &Run,
+        [dataset, test]: [&Dataset; 2],
+        (counts, seeds): (&[usize], usize),
+        tell: impl FnMut(&Outcome),
+    ) -> Result<Vec<Outcome>> {
+        let (known, asked) = (labels(dataset)?, labels(test)?);
+        check_classes(known)?;
+        let pca = match (&source.model, &source.baseline) {
+            (Model::Pca(_), _) => source.model.encoder(),
+            (_, Some(pca)) => Model::Pca(pca.clone()).encoder(),
+            _ => {
+                return Err(Error::mistake(
+                    "study few labels",
+                    "a run that keeps PCA of the same width",
+                    "one that was fine-tuned, which keeps none",
+                    "give the run that it was made from",
+                ));
+            }
+        };
+        FewLabels {
+            encoder: &source.model.encoder(),
+            pca: &pca,
+            rows: &prepared(source, dataset)?,
+            labels: known,
+            test_rows: &prepared(source, test)?,
+            test_classes: &Classification::truth(&known.names, asked)?,
+            counts,
+            seeds,
+            unfreezing: self.unfreezing,
+            train: self.train.clone(),
+            least_steps: self.least_steps,
+        }
+        .run(tell)
+    }
+
+    fn resolved(
+        &self,
+        source: &Run,
+        dataset: &Dataset,
+        network: &Network,
+        answer: &Answer,
+        train: &TrainOptions,
+    ) -> Value {
+        let (kind, key, names) = match answer {
+            Answer::Class(names) => ("classifier", "classes", json!(names)),
+            Answer::Number(name) => ("regressor", "target", json!(name)),
+        };
+        let mut config = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "seed": train.seed,
+            "data": self.data,
+            "prepare": source.preparation.config(),
+            "model": {
+                "kind": kind,
+                "mode": self.unfreezing,
+                "scratch": self.scratch,
+                "source": { "run": self.source, "model": source.config["model"] },
+            },
+            "train": train,
+            "network": network.shape(),
+        });
+        config["model"][key] = names;
+        config["data"]["rows"] = json!(dataset.rows.rows());
+        config["data"]["dim"] = json!(dataset.rows.dim());
+        config["data"]["element"] = json!(dataset.element);
+        config["data"]["content_hash"] = json!(dataset.content_hash);
+        config
+    }
+}
+
+/// The rows of `dataset` as the model of `run` takes them, held in memory.
+fn prepared(run: &Run, dataset: &Dataset) -> Result<Matrix> {
+    let preparation = run.preparation.check(dataset)?;
+    train::read(&Prepared { source: &*dataset.rows, preparation: &preparation } as &dyn Source)
+}
+
+fn labels(dataset: &Dataset) -> Result<&Labels> {
+    dataset.labels.as_ref().ok_or_else(|| {
+        Error::mistake(
+            "fine-tune",
+            format!("labels for the rows of {}", dataset.name),
+            "none",
+            "give --labels or --label-column (of test rows, --test-labels)",
+        )
+    })
+}
+
+fn check_classes(labels: &Labels) -> Result<()> {
+    if labels.names.len() > 1 {
+        return Ok(());
+    }
+    Err(Error::mistake(
+        "fine-tune",
+        "labels of at least two classes",
+        format!("'{}' for every row", labels.names.join("")),
+        "give other labels",
+    ))
+}
+
+/// Labels as numbers.
+fn numbers(labels: &Labels) -> Result<Vec<f64>> {
+    let number = |(row, &class): (usize, &usize)| {
+        let name = &labels.names[class];
+        name.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| {
+            Error::mistake(
+                "fine-tune",
+                "numbers as labels with --task regression",
+                format!("'{name}' in row {}", row + 1),
+                "use --task classification",
+            )
+        })
+    };
+    labels.classes.iter().enumerate().map(number).collect()
+}
+
+/// Mean and standard deviation.
+fn spread(numbers: &[f64]) -> Result<(f64, f64)> {
+    let n = numbers.len() as f64;
+    let mean = numbers.iter().sum::<f64>() / n;
+    let variance = numbers.iter().map(|y| (y - mean) * (y - mean)).sum::<f64>() / n;
+    if variance > 0.0 {
+        return Ok((mean, variance.sqrt()));
+    }
+    Err(Error::mistake(
+        "fine-tune",
+        "numbers that vary",
+        format!("{mean} for every row"),
+        "give other labels",
+    ))
+}
+
+fn no_pictures() -> Error {
+    Error::mistake(
+        "augment rows",
+        "pictures",
+        "rows that are no pictures",
+        "leave train.augmentation out",
+    )
+}

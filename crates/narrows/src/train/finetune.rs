@@ -1,0 +1,160 @@
+//! Teaching a network with a head what rows are called: all of it, the head alone, or from the head
+//! downwards.
+//!
+//! ```text
+//! frozen    the head
+//! full      every layer
+//! gradual   the head; then the head and the last layer of the encoder; …; then every layer. The
+//!           epochs are split evenly over these stages, each of which has its own schedule.
+//! ```
+//!
+//! Layers that stay as they are see each row once: what comes out of them is kept, `4·n·width` bytes,
+//! and the layers above are trained on that. They are used as the finished model uses them, without
+//! dropout and with running means.
+//!
+//! Source: J. Howard and S. Ruder, Universal language model fine-tuning for text classification
+//! (2018), section 3.3, for gradual unfreezing.
+//!
+//! Differs from there: stages are as long as the epochs allow, not one epoch each.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Beginning, Checkpoint, Epoch, Observer, Step, Task, TrainOptions, Wish, fit};
+use crate::compute::Matrix;
+use crate::error::{Error, Result};
+use crate::model::Network;
+
+/// Which layers learn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unfreezing {
+    /// The head alone.
+    Frozen,
+    /// All of them.
+    #[default]
+    Full,
+    /// The head first, then one more layer from the top in each stage.
+    Gradual,
+}
+
+/// Minimises the loss of `task` over a network with a head, from the parameters that it has.
+///
+/// # Errors
+/// As [`fit`]; if there are fewer epochs than stages; if rows are to be augmented and some layers
+/// stay as they are.
+pub fn finetune(
+    network: &mut Network,
+    task: &Task<'_>,
+    unfreezing: Unfreezing,
+    options: &TrainOptions,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Epoch>> {
+    let depth = network.encoder_depth();
+    let stages: Vec<usize> = match unfreezing {
+        Unfreezing::Frozen => vec![depth],
+        Unfreezing::Full => vec![0],
+        Unfreezing::Gradual => (0..=depth).rev().collect(),
+    };
+    check(&stages, task, options)?;
+    let mut history: Vec<Epoch> = Vec::new();
+    for (stage, &frozen) in stages.iter().enumerate() {
+        let until = |stage: usize| options.epochs * stage / stages.len();
+        let options = TrainOptions { epochs: until(stage + 1) - until(stage), ..options.clone() };
+        let (before, stages) = (history.len(), stages.len());
+        let mut staged = Staged { observer: &mut *observer, before, stage, stages, ended: false };
+        history.extend(
+            train_from(network, task, frozen, &options, &mut staged)?
+                .into_iter()
+                .map(|epoch| Epoch { epoch: before + epoch.epoch, ..epoch }),
+        );
+        if staged.ended {
+            break;
+        }
+    }
+    Ok(history)
+}
+
+/// Trains the layers from `frozen` on, on what comes out of those before.
+fn train_from(
+    network: &mut Network,
+    task: &Task<'_>,
+    frozen: usize,
+    options: &TrainOptions,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Epoch>> {
+    if frozen == 0 {
+        return fit(network, task, options, None, observer);
+    }
+    let features = network.through(task.rows, 0..frozen);
+    let mut tail = network.tail(frozen);
+    let task = Task { rows: &features, ..task.clone() };
+    let history = fit(&mut tail, &task, options, None, observer)?;
+    network.set_tail(frozen, tail);
+    Ok(history)
+}
+
+fn check(stages: &[usize], task: &Task<'_>, options: &TrainOptions) -> Result<()> {
+    let refuse = |expected: String, got: String, remedy: &str| {
+        Err(Error::mistake("fine-tune", expected, got, remedy))
+    };
+    if options.epochs < stages.len() {
+        return refuse(
+            format!("at least {} epochs, one for each stage of unfreezing", stages.len()),
+            options.epochs.to_string(),
+            "set train.epochs, or choose another --mode",
+        );
+    }
+    if task.augmentation.is_some() && stages != [0] {
+        return refuse(
+            "rows as they are where layers stay as they are".to_owned(),
+            "train.augmentation".to_owned(),
+            "leave it out, or use --mode full",
+        );
+    }
+    Ok(())
+}
+
+/// Tells of a stage as of a part of the whole.
+struct Staged<'a> {
+    observer: &'a mut dyn Observer,
+    /// Epochs of earlier stages.
+    before: usize,
+    stage: usize,
+    stages: usize,
+    ended: bool,
+}
+
+impl Observer for Staged<'_> {
+    fn begin(&mut self, beginning: &Beginning) {
+        self.observer.begin(&Beginning { epochs_done: self.before, ..*beginning });
+    }
+
+    fn step(&mut self, step: &Step) -> Wish {
+        let done = (self.stage as f64 + step.done) / self.stages as f64;
+        self.observer.step(&Step { done, epoch: self.before + step.epoch, ..*step })
+    }
+
+    fn epoch(&mut self, epoch: &Epoch) -> ControlFlow<()> {
+        let whole = Epoch { epoch: self.before + epoch.epoch, ..epoch.clone() };
+        let flow = self.observer.epoch(&whole);
+        self.ended = flow.is_break();
+        flow
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.observer.checkpoint(checkpoint)
+    }
+}
+
+/// Classes as targets `(n, count)`: 1 in the column of the class, else 0.
+///
+/// # Panics
+/// If a class is not below `count`: the caller's mistake.
+pub fn one_hot(classes: &[usize], count: usize) -> Matrix {
+    let mut targets = Matrix::zeros(classes.len(), count);
+    let rows = targets.as_mut_slice().chunks_exact_mut(count.max(1));
+    rows.zip(classes).for_each(|(row, &class)| row[class] = 1.0);
+    targets
+}
