@@ -224,7 +224,10 @@ mod tests {
         pairs.dedup();
         assert_eq!(pairs.len(), 64);
         let styles = include_str!("../style.css");
-        for mode in styles.split("color-scheme").filter(|part| part.contains("--c0:")) {
+        let parts = styles.split("color-scheme");
+        let modes: Vec<&str> = parts.filter(|part| part.contains("--c0:")).collect();
+        assert_eq!(modes.len(), 2, "light and dark");
+        for mode in modes {
             let colours: Vec<[f64; 3]> = (0..COLOURS).map(|c| lab(mode, c)).collect();
             for (place, a) in colours.iter().enumerate() {
                 for b in &colours[..place] {
@@ -238,9 +241,9 @@ mod tests {
 
     /// A colour of the style sheet in CIE L*a*b*, where distances are what an eye sees.
     fn lab(styles: &str, index: usize) -> [f64; 3] {
-        let (_, after) = styles.split_once(&format!("--c{index}: #")).unwrap();
+        let (_, after) = styles.split_once(&format!("--c{index}: #")).expect("a colour");
         let linear = [0, 2, 4].map(|at| {
-            let byte = u8::from_str_radix(&after[at..at + 2], 16).unwrap();
+            let byte = u8::from_str_radix(&after[at..at + 2], 16).expect("two digits");
             let share = f64::from(byte) / 255.0;
             if share <= 0.04045 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
         });
