@@ -225,7 +225,6 @@ const MISTAKES: &[(&str, &str)] = &[
     ("a run of faces, to a report", "report runs/faces"),
     ("a run of faces, measured", "evaluate runs/faces --data good.npy"),
     ("a run whose training was stopped", "encode runs/stopped --data good.npy --out kept.npy"),
-    ("a person without a name", "faces add \u{7} sizes/a.pgm --run runs/faces --resize"),
     ("a person with a path for a name", "faces add a/b sizes/a.pgm --run runs/faces --resize"),
     ("no such run of faces", "faces identify sizes/a.pgm --run runs/fases"),
     ("nobody learned yet", "faces identify sizes/a.pgm --run runs/good"),
