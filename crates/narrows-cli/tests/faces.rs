@@ -97,7 +97,7 @@ fn mistakes_are_told_with_exit_code_two() {
         assert_eq!(output.status.code(), Some(2), "{message}");
         assert!(message.contains(expected), "{message}");
     };
-    mistake(&["identify", DATA], "'runs/faces', which holds no config.json");
+    mistake(&["identify", DATA], "'runs/faces', which does not exist");
     mistake(&["evaluate", DATA, "--train-per-person", "6"], "person 01 has 6");
     mistake(&["evaluate", DATA, "--components", "ten"], "expected a number or `all`");
     mistake(&["train", DATA, "--false-accept-rate", "2"], "between 0 and 1");
