@@ -7,7 +7,9 @@ use anyhow::Result;
 use clap::Args;
 use narrows::Error;
 use narrows::data::{Chosen, Dataset, Labels, Prepared};
-use narrows::evaluate::{Evaluation, Scores};
+use narrows::evaluate::{Evaluation, Likeness, Noise, Scores};
+use narrows::objective::Corruption;
+use narrows::recipe::CorruptionTable;
 use narrows::store::{Run, read_json, write_aside};
 use serde_json::{Value, json};
 
@@ -27,12 +29,21 @@ pub(crate) struct EvaluateArgs {
     /// A file with one label per row: measure each class too
     #[arg(long, value_name = "PATH")]
     labels: Option<String>,
+    /// Put the noise of the recipe on the rows and measure how well it is taken away
+    #[arg(long)]
+    corrupt: bool,
+    /// Names the noise of --corrupt
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     #[command(flatten)]
     output: Output,
 }
 
 pub(crate) fn run(args: EvaluateArgs) -> Result<()> {
     let (run, dataset) = args.on.open(args.labels.clone())?;
+    if args.corrupt {
+        return clean(&args, &run, &dataset);
+    }
     let found = measure(&run, &dataset)?;
     let asked = args.labels.is_some() || args.on.label_column.is_some();
     let labels = dataset.labels.as_ref().filter(|_| asked);
@@ -52,6 +63,44 @@ pub(crate) fn run(args: EvaluateArgs) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// How well noise is taken away, beside the noise itself and the best projection.
+fn clean(args: &EvaluateArgs, run: &Run, dataset: &Dataset) -> Result<()> {
+    let table_of_noise: CorruptionTable =
+        serde_json::from_value(run.config["objective"]["corruption"].clone()).unwrap_or_default();
+    let corruption = table_of_noise.corruption();
+    let (Some(pca), true) = (&run.baseline, corruption != Corruption::None) else {
+        return Err(Error::mistake(
+            "evaluate --corrupt",
+            "a network that was trained to take noise away",
+            format!("'{}', which was not", args.on.run.display()),
+            "fit one with objective.corruption.kind",
+        ))?;
+    };
+    let preparation = run.preparation.check(dataset)?;
+    let rows = Prepared { source: &*dataset.rows, preparation: &preparation };
+    let range = preparation.bounds().unwrap_or((0.0, 1.0));
+    let noise = Noise { corruption, range, image: preparation.image(), seed: args.seed };
+    let found = narrows::evaluate::denoise(&rows, &run.model, pca, &noise)?;
+    remember(&args.on.run, "denoise", &dataset.name, &json!(found))?;
+    if args.output.json {
+        writeln!(Screen, "{:#}", json!(found))?;
+        return Ok(());
+    }
+    let line = |name: String, likeness: Likeness| {
+        let ssim = likeness.ssim.map_or_else(|| "—".to_owned(), |value| format!("{value:.4}"));
+        let error = figure(likeness.squared_error_per_row);
+        vec![name, error, format!("{:.2}", likeness.psnr), ssim]
+    };
+    let lines = [
+        line("noisy".to_owned(), found.noisy),
+        line("restored".to_owned(), found.restored),
+        line(format!("best projection, {} components", found.components), found.projected),
+    ];
+    writeln!(Screen, "{} rows\n", found.rows)?;
+    let headings = ["against the clean rows", "#squared error per row", "#PSNR, dB", "#SSIM"];
+    Ok(write!(Screen, "{}", table(&headings, &lines))?)
 }
 
 pub(super) fn measure(run: &Run, dataset: &Dataset) -> Result<Evaluation> {
@@ -163,6 +212,7 @@ fn lines(scores: &Scores) -> Vec<(&'static str, f64)> {
     let mut lines = vec![("squared_error_per_row", scores.squared_error_per_row)];
     let clipped = scores.squared_error_per_row_clipped;
     lines.extend(clipped.map(|value| ("squared_error_per_row_clipped", value)));
+    lines.extend(scores.binary_cross_entropy.map(|value| ("binary_cross_entropy", value)));
     lines.push(("fraction_variance_unexplained", scores.fraction_variance_unexplained));
     lines.push(("explained_variance", scores.explained_variance));
     lines

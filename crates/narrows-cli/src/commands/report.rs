@@ -421,6 +421,15 @@ fn scores(found: &Evaluation, scores: &Scores) -> Vec<Score> {
             "the same with x̂ kept in the range of the data",
         )
     }));
+    all.extend(scores.binary_cross_entropy.map(|value| {
+        score(
+            "binary_cross_entropy",
+            value,
+            "nats per value",
+            "1/(n·d) · Σ −x ln x̂ − (1 − x) ln(1 − x̂)",
+            "how surprised one who believes x̂ is by x",
+        )
+    }));
     all.push(score(
         "fraction_variance_unexplained",
         scores.fraction_variance_unexplained,

@@ -3,6 +3,7 @@
 //! ```text
 //! squared_error_per_row           1/n · Σᵢ ‖xᵢ − x̂ᵢ‖²
 //! squared_error_per_row_clipped   the same with x̂ clipped to the range of the data
+//! binary_cross_entropy            1/(n·d) · Σᵢⱼ −x ln x̂ − (1 − x) ln(1 − x̂), x̂ kept 1e-7 from 0 and 1
 //! fraction_variance_unexplained   Σᵢ ‖xᵢ − x̂ᵢ‖² / Σᵢ ‖xᵢ − x̄‖²          x̄: mean of these rows
 //! explained_variance              1 − Σᵢ ‖eᵢ − ē‖² / Σᵢ ‖xᵢ − x̄‖²,   e = x − x̂
 //! Pythagoras                      Σ ‖V(x − μ)‖² + Σ ‖x − x̂‖² = Σ ‖x − μ‖²   μ, V: the model's
@@ -32,6 +33,10 @@ pub struct Scores {
     /// The same with reconstructions clipped to the range of the data, where that is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub squared_error_per_row_clipped: Option<f64>,
+    /// Networks on data between 0 and 1: the mean over all values of the binary cross-entropy, as
+    /// Keras has it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub binary_cross_entropy: Option<f64>,
     /// Squared error over squared distance from the mean of these rows.
     pub fraction_variance_unexplained: f64,
     /// One minus the variance of the error over the variance of the rows.
@@ -100,8 +105,9 @@ pub fn evaluate(
     }
     let baseline = baseline.map(|pca| Model::Pca(pca.clone()));
     let mut variance = Variance::new(dim);
-    let mut own = Errors::new(dim, bounds);
-    let mut other = baseline.as_ref().map(|_| Errors::new(dim, bounds));
+    let shares = matches!(model, Model::Network(_)) && bounds == Some((0.0, 1.0));
+    let mut own = Errors::new(dim, bounds, shares);
+    let mut other = baseline.as_ref().map(|_| Errors::new(dim, bounds, shares));
     let mut identity = match model {
         Model::Pca(pca) => Some(Identity::new(pca)),
         Model::Linear(_) | Model::Network(_) | Model::Predictor(_) => None,
@@ -202,12 +208,15 @@ struct Errors {
     rows: f64,
     squares: f64,
     clipped: f64,
+    /// Sum and number of the terms of the cross-entropy, where it is wanted.
+    entropy: Option<(f64, f64)>,
     sum: Array1<f64>,
 }
 
 impl Errors {
-    fn new(dim: usize, bounds: Option<(f64, f64)>) -> Self {
-        Self { bounds, rows: 0.0, squares: 0.0, clipped: 0.0, sum: Array1::zeros(dim) }
+    fn new(dim: usize, bounds: Option<(f64, f64)>, shares: bool) -> Self {
+        let entropy = shares.then_some((0.0, 0.0));
+        Self { bounds, rows: 0.0, squares: 0.0, clipped: 0.0, entropy, sum: Array1::zeros(dim) }
     }
 
     fn add(
@@ -223,6 +232,11 @@ impl Errors {
             self.squares += error * error;
             self.clipped += (value - guess.clamp(low, high)).powi(2);
             self.sum[column] += error;
+            if let Some((sum, count)) = &mut self.entropy {
+                let share = guess.clamp(1e-7, 1.0 - 1e-7);
+                *sum -= value * share.ln() + (1.0 - value) * (1.0 - share).ln();
+                *count += 1.0;
+            }
         });
     }
 
@@ -232,6 +246,7 @@ impl Errors {
         Scores {
             squared_error_per_row: self.squares / self.rows,
             squared_error_per_row_clipped: self.bounds.map(|_| self.clipped / self.rows),
+            binary_cross_entropy: self.entropy.map(|(sum, count)| sum / count),
             fraction_variance_unexplained: self.squares / variance.squares,
             explained_variance: 1.0 - (self.squares - shift) / variance.squares,
         }
