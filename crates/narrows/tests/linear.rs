@@ -15,7 +15,6 @@ use narrows::train::{self, Epoch, Task, TrainOptions, fit};
 use ndarray::Array2;
 
 #[test]
-#[ignore = "takes a minute or two: cargo test --release -p narrows --test linear -- --ignored"]
 fn the_defaults_reach_the_optimum_on_mnist() {
     let Ok(folder) = std::env::var("NARROWS_DATA") else {
         println!("skipped: NARROWS_DATA is not set");
