@@ -44,7 +44,7 @@ pub(crate) struct FinetuneArgs {
     /// Draw the encoder anew, for comparison
     #[arg(long, conflicts_with = "label_count")]
     scratch: bool,
-    /// Set any key of [train], as in train.epochs=50
+    /// Set any key of the table `train`, as in train.epochs=50
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
     /// Seed of everything random
