@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use narrows::Error;
-use narrows::data::{Chosen, Dataset, OpenOptions, Prepared, Source};
+use narrows::data::{Chosen, Dataset, OpenOptions, Prepared, Source, evenly};
 use narrows::evaluate::{Certificate, Classification, Evaluation, Regression, Scores};
 use narrows::model::{Answer, Model, Network, Pca, Predictor};
 use narrows::report::{
@@ -302,8 +302,7 @@ fn spectrum(pca: &Pca) -> Spectrum {
 
 /// Every so-many-th row, at most `most` of them, with its place.
 fn sample(rows: &dyn Source, most: usize) -> narrows::Result<(Vec<usize>, Array2<f64>)> {
-    let stride = rows.rows().div_ceil(most).max(1);
-    let places: Vec<usize> = (0..rows.rows()).step_by(stride).collect();
+    let places = evenly(rows.rows(), most);
     let mut sampled = Array2::zeros((places.len(), rows.dim()));
     let chosen = Chosen { source: rows, places: &places };
     chosen.read_f64(0, sampled.as_slice_mut().expect("owned and row-major"))?;

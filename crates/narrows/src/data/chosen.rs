@@ -37,6 +37,17 @@ impl Source for Chosen<'_> {
     fn read_f64(&self, start: usize, out: &mut [f64]) -> Result<()> {
         self.read(start, out)
     }
+    fn mark_filled(&self, start: usize, out: &mut [bool]) -> Result<bool> {
+        let marks = out.chunks_exact_mut(self.dim().max(1));
+        self.places[start..].iter().zip(marks).try_fold(false, |any, (&place, marks)| {
+            Ok(self.source.mark_filled(place, marks)? || any)
+        })
+    }
+}
+
+/// The places of at most `most` of `rows` rows, evenly taken.
+pub fn evenly(rows: usize, most: usize) -> Vec<usize> {
+    (0..rows).step_by(rows.div_ceil(most).max(1)).collect()
 }
 
 #[cfg(test)]
@@ -51,5 +62,46 @@ mod tests {
         let mut out = [0.0_f64; 4];
         chosen.read_f64(1, &mut out).expect("reads");
         assert_eq!(out, [0.0, 1.0, 4.0, 5.0]);
+    }
+
+    /// Every row whose place is odd was filled.
+    struct Filled;
+
+    impl Source for Filled {
+        fn rows(&self) -> usize {
+            5
+        }
+        fn dim(&self) -> usize {
+            1
+        }
+        fn precision(&self) -> Precision {
+            Precision::F64
+        }
+        fn read_f32(&self, _: usize, _: &mut [f32]) -> Result<()> {
+            Ok(())
+        }
+        fn read_f64(&self, _: usize, _: &mut [f64]) -> Result<()> {
+            Ok(())
+        }
+        fn mark_filled(&self, start: usize, out: &mut [bool]) -> Result<bool> {
+            out.iter_mut().enumerate().for_each(|(row, mark)| *mark = (start + row) % 2 == 1);
+            Ok(out.contains(&true))
+        }
+    }
+
+    #[test]
+    fn what_was_filled_is_told_of_the_rows_chosen() {
+        let chosen = Chosen { source: &Filled, places: &[4, 1, 2, 3] };
+        let mut marks = [false; 4];
+        assert!(chosen.mark_filled(0, &mut marks).expect("reads"));
+        assert_eq!(marks, [false, true, false, true]);
+        assert!(!chosen.mark_filled(2, &mut marks[..1]).expect("reads"));
+    }
+
+    #[test]
+    fn rows_are_taken_evenly() {
+        assert_eq!(evenly(10, 4), [0, 3, 6, 9]);
+        assert_eq!(evenly(3, 5), [0, 1, 2]);
+        assert!(evenly(0, 5).is_empty());
     }
 }

@@ -22,7 +22,7 @@ mod source;
 pub mod synthetic_faces;
 mod table;
 
-pub use chosen::Chosen;
+pub use chosen::{Chosen, evenly};
 pub use describe::{ClassCount, ColumnSummary, Description, Place, describe};
 pub(crate) use nearest::did_you_mean;
 pub(crate) use npy::MAGIC as NPY_MAGIC;

@@ -389,8 +389,7 @@ fn measure(
     pca: &Pca,
     bounds: Option<(f64, f64)>,
 ) -> Result<Evaluation> {
-    let stride = rows.rows().div_ceil(MEASURED).max(1);
-    let places: Vec<usize> = (0..rows.rows()).step_by(stride).collect();
+    let places = data::evenly(rows.rows(), MEASURED);
     evaluate(&data::Chosen { source: rows, places: &places }, model, Some(pca), bounds)
 }
 

@@ -185,6 +185,9 @@ pub enum StoreyKind {
     Pca,
 }
 
+/// Optimisers that take a step for each batch; L-BFGS takes whole ones of a length that it finds.
+const STEPWISE: &[&str] = &["sgd", "adam", "adamw"];
+
 /// Keys that are read only where another key has one of these values; a table stands for all its
 /// keys. A key that stands in several lines needs all of them.
 pub(super) const READ_WHERE: &[(&str, &str, &[&str])] = &[
@@ -216,6 +219,14 @@ pub(super) const READ_WHERE: &[(&str, &str, &[&str])] = &[
     ("objective.sparsity.target", "objective.sparsity.kind", &["kl"]),
     ("objective.sparsity.memory", "objective.sparsity.kind", &["kl"]),
     ("train", "model.kind", &["linear", "network", "stack"]),
+    ("train.learning_rate", "train.optimizer", STEPWISE),
+    ("train.momentum", "train.optimizer", STEPWISE),
+    ("train.gradient_clip", "train.optimizer", STEPWISE),
+    ("train.batch_size", "train.optimizer", STEPWISE),
+    ("train.batch_growth", "train.optimizer", STEPWISE),
+    ("train.schedule", "train.optimizer", STEPWISE),
+    ("train.warm_up", "train.optimizer", STEPWISE),
+    ("train.average", "train.optimizer", STEPWISE),
     ("train.second_momentum", "train.optimizer", &["adam", "adamw"]),
 ];
 

@@ -118,7 +118,7 @@ impl TrainOptions {
     pub(super) fn check(&self) -> Result<()> {
         let part = |value: f64| (0.0..1.0).contains(&value);
         let augmentation = self.augmentation;
-        let rules: [(&str, &str, bool, String); 14] = [
+        let rules: [(&str, &str, bool, String); 15] = [
             (
                 "learning_rate",
                 "a positive number",
@@ -166,6 +166,12 @@ impl TrainOptions {
                 format!("{:?}, validation {}", self.patience, self.validation),
             ),
             ("average", "0 or more, below 1", part(self.average), self.average.to_string()),
+            (
+                "average",
+                "0 with L-BFGS, whose steps each see every row",
+                self.average == 0.0 || self.optimizer != Method::Lbfgs,
+                self.average.to_string(),
+            ),
             (
                 "checkpoint_seconds",
                 "a number of at least 0",

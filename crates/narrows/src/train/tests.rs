@@ -357,3 +357,14 @@ fn lbfgs_reaches_the_optimum_of_a_linear_autoencoder() {
     let certificate = Certificate::new(&model, &pca, &rows).unwrap();
     assert!(certificate.relative_excess_loss < 1e-5, "{} {certificate:?}", history.len());
 }
+
+/// Nothing follows the weights from step to step there: what came out would be where it began.
+#[test]
+fn lbfgs_with_an_average_is_refused() {
+    let rows = rows(50, 6);
+    let options =
+        TrainOptions { optimizer: Method::Lbfgs, average: 0.9, ..TrainOptions::network() };
+    let error =
+        fit(&mut linear(&rows, 2, false), &Task::reconstruct(&rows), &options, None, &mut go_on);
+    assert!(error.unwrap_err().to_string().contains("`average` to be 0 with L-BFGS"));
+}
