@@ -27,6 +27,29 @@ impl<'a> Bar<'a> {
         Self { output, bar, last_drawn: None, validation: None }
     }
 
+    /// Forgets what was measured and how fast it went, for a training that begins.
+    pub(super) fn begin(&mut self) {
+        self.validation = None;
+        self.bar.reset_eta();
+    }
+
+    /// Moves on, ten times a second at most.
+    pub(super) fn draw(&mut self, step: &Step) {
+        if self.last_drawn.is_some_and(|last| last.elapsed() <= Duration::from_millis(100)) {
+            return;
+        }
+        self.last_drawn = Some(Instant::now());
+        self.bar.set_position((PARTS * step.done) as u64);
+        let validation = self.validation.map(|loss| format!(", validation {}", figure(loss)));
+        self.bar.set_message(format!(
+            "epoch {}: loss {}{}  {:.0} rows/s",
+            step.epoch + 1,
+            figure(step.loss),
+            validation.unwrap_or_default(),
+            step.rows_per_second
+        ));
+    }
+
     /// Takes the bar away.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
@@ -48,18 +71,7 @@ impl Observer for Bar<'_> {
     }
 
     fn step(&mut self, step: &Step) -> Wish {
-        if self.last_drawn.is_none_or(|last| last.elapsed() > Duration::from_millis(100)) {
-            self.last_drawn = Some(Instant::now());
-            self.bar.set_position((PARTS * step.done) as u64);
-            let validation = self.validation.map(|loss| format!(", validation {}", figure(loss)));
-            self.bar.set_message(format!(
-                "epoch {}: loss {}{}  {:.0} rows/s",
-                step.epoch + 1,
-                figure(step.loss),
-                validation.unwrap_or_default(),
-                step.rows_per_second
-            ));
-        }
+        self.draw(step);
         Wish::GoOn
     }
 

@@ -24,7 +24,7 @@
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2};
 use serde::{Deserialize, Serialize};
 
-use super::{Autoencoder, Pass, Rule, Trainable};
+use super::{Autoencoder, Pass, Rule, Trainable, check_columns};
 use crate::compute::{
     Activation, Matrix, column_means, multiply, multiply_add, multiply_then, subtract,
 };
@@ -156,18 +156,6 @@ impl Linear {
         Ok(Self { mean, decoder, encoder })
     }
 
-    fn check_columns(&self, operation: &str, expected: usize, got: usize) -> Result<()> {
-        if expected == got {
-            return Ok(());
-        }
-        Err(Error::mistake(
-            operation,
-            format!("{expected} columns, as the model has"),
-            got.to_string(),
-            "give data of the kind that the model was fitted on",
-        ))
-    }
-
     fn decode_into(&self, z: ArrayView2<'_, f32>, out: ArrayViewMut2<'_, f32>) {
         multiply_then(z, self.decoder.view().reversed_axes(), out, |first, row| {
             row.iter_mut().zip(&self.mean[first..]).for_each(|(value, mean)| *value += mean);
@@ -216,7 +204,7 @@ impl Autoencoder for Linear {
         self.decoder.cols()
     }
     fn encode(&self, x: &Matrix) -> Result<Matrix> {
-        self.check_columns("encode", self.decoder.rows(), x.cols())?;
+        check_columns("encode", "columns", self.decoder.rows(), x.cols())?;
         let mut centred = Matrix::zeros(x.rows(), x.cols());
         subtract(x, &self.mean, &mut centred);
         let mut z = Matrix::zeros(x.rows(), self.latent_dim());
@@ -224,7 +212,7 @@ impl Autoencoder for Linear {
         Ok(z)
     }
     fn decode(&self, z: &Matrix) -> Result<Matrix> {
-        self.check_columns("decode", self.latent_dim(), z.cols())?;
+        check_columns("decode", "columns", self.latent_dim(), z.cols())?;
         let mut x = Matrix::zeros(z.rows(), self.input_dim());
         self.decode_into(z.view(), x.view_mut());
         Ok(x)

@@ -44,6 +44,19 @@ pub trait Autoencoder {
     }
 }
 
+/// Refuses rows or codes of another width; `what` its columns are called.
+fn check_columns(operation: &str, what: &str, expected: usize, got: usize) -> Result<()> {
+    if expected == got {
+        return Ok(());
+    }
+    Err(Error::mistake(
+        operation,
+        format!("{expected} {what}, as the model has"),
+        got.to_string(),
+        "give data of the kind that the model was fitted on",
+    ))
+}
+
 /// The matrices of one pass through a model, kept between passes so that none is allocated twice.
 #[derive(Debug, Default)]
 pub struct Pass<T = f32> {

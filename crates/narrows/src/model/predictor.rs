@@ -10,6 +10,7 @@ use ndarray::{Array2, ArrayView2};
 use super::{Model, Network, through_f32};
 use crate::compute::softmax_rows;
 use crate::error::{Error, Result};
+use crate::model::check_columns;
 
 /// What a predictor tells of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +67,7 @@ impl Predictor {
     /// If the rows have another number of columns than the model.
     pub fn predict(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
         through_f32(x, |x| {
-            self.network.check_columns("predict", self.network.input_dim, x.cols())?;
+            check_columns("predict", "columns", self.network.input_dim, x.cols())?;
             let mut outputs = self.network.through(x, 0..self.network.layers().len());
             if matches!(self.answer, Answer::Class(_)) {
                 softmax_rows(&mut outputs);

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use narrows::data::Dataset;
 use narrows::recipe::Recipe;
 use narrows::store::{read_state, write_json, write_state};
@@ -14,10 +13,8 @@ use narrows::train::{Beginning, Checkpoint, Epoch, Observer, Stage, Step, Wish};
 use narrows::{Error, Result};
 use serde_json::{Value, json};
 
-use super::super::{Output, figure};
-
-/// Parts that the bar is divided into.
-const PARTS: f64 = 1000.0;
+use super::super::Output;
+use super::super::bar::Bar;
 
 /// Where the checkpoint of a run lies.
 pub(super) fn checkpoint_path(out: &Path) -> PathBuf {
@@ -27,14 +24,12 @@ pub(super) fn checkpoint_path(out: &Path) -> PathBuf {
 /// Whoever watches a training at the command line.
 pub(super) struct Watch<'a> {
     output: &'a Output,
-    bar: ProgressBar,
+    bar: Bar<'a>,
     out: &'a Path,
     recipe: Value,
     content_hash: &'a str,
     interval: Duration,
     last_kept: Instant,
-    last_drawn: Option<Instant>,
-    validation: Option<f64>,
     stopped: Arc<AtomicBool>,
 }
 
@@ -57,26 +52,22 @@ impl<'a> Watch<'a> {
             }
         })
         .map_err(|error| Error::failure("watch for Ctrl-C", error.to_string(), "try again"))?;
-        let bar = if output.quiet { ProgressBar::hidden() } else { ProgressBar::new(PARTS as u64) };
-        let style = ProgressStyle::with_template("{bar:24} {msg}  {eta} left");
         let interval = Duration::from_secs_f64(recipe.train.checkpoint_seconds.min(1e9));
         Ok(Self {
             output,
-            bar: bar.with_style(style.unwrap_or(ProgressStyle::default_bar())),
+            bar: Bar::new(output),
             out,
             recipe: serde_json::to_value(recipe).unwrap_or_default(),
             content_hash: &dataset.content_hash,
             interval,
             last_kept: Instant::now(),
-            last_drawn: None,
-            validation: None,
             stopped,
         })
     }
 
     /// Takes the bar away.
     pub(super) fn finish(&self) {
-        self.bar.finish_and_clear();
+        self.bar.finish();
     }
 
     /// Makes the folder of a run that is not finished, so that it is known as one.
@@ -114,23 +105,11 @@ impl Observer for Watch<'_> {
             said += &format!("; {epochs_done} epochs done before");
         }
         self.output.say(said);
-        self.validation = None;
-        self.bar.reset_eta();
+        self.bar.begin();
     }
 
     fn step(&mut self, step: &Step) -> Wish {
-        if self.last_drawn.is_none_or(|last| last.elapsed() > Duration::from_millis(100)) {
-            self.last_drawn = Some(Instant::now());
-            self.bar.set_position((PARTS * step.done) as u64);
-            let validation = self.validation.map(|loss| format!(", validation {}", figure(loss)));
-            self.bar.set_message(format!(
-                "epoch {}: loss {}{}  {:.0} rows/s",
-                step.epoch + 1,
-                figure(step.loss),
-                validation.unwrap_or_default(),
-                step.rows_per_second
-            ));
-        }
+        self.bar.draw(step);
         if self.stopped.load(Ordering::SeqCst) {
             Wish::Stop
         } else if self.last_kept.elapsed() >= self.interval {
@@ -141,8 +120,7 @@ impl Observer for Watch<'_> {
     }
 
     fn epoch(&mut self, epoch: &Epoch) -> ControlFlow<()> {
-        self.validation = epoch.validation;
-        ControlFlow::Continue(())
+        self.bar.epoch(epoch)
     }
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {

@@ -30,7 +30,7 @@ pub use tensors::{LayerShape, Shape};
 
 use serde::{Deserialize, Serialize};
 
-use super::Autoencoder;
+use super::{Autoencoder, check_columns};
 use crate::compute::{Activation, Matrix, Real};
 use crate::error::{Error, Result};
 use crate::random::Random;
@@ -202,25 +202,11 @@ impl Autoencoder for Network {
         self.layers[self.encoder_depth - 1].output_dim()
     }
     fn encode(&self, x: &Matrix) -> Result<Matrix> {
-        self.check_columns("encode", self.input_dim, x.cols())?;
+        check_columns("encode", "columns", self.input_dim, x.cols())?;
         Ok(self.run(x, 0..self.encoder_depth, true))
     }
     fn decode(&self, z: &Matrix) -> Result<Matrix> {
-        self.check_columns("decode", self.latent_dim(), z.cols())?;
+        check_columns("decode", "columns", self.latent_dim(), z.cols())?;
         Ok(self.run(z, self.encoder_depth..self.layers.len(), true))
-    }
-}
-
-impl Network {
-    pub(super) fn check_columns(&self, operation: &str, expected: usize, got: usize) -> Result<()> {
-        if expected == got {
-            return Ok(());
-        }
-        Err(Error::mistake(
-            operation,
-            format!("{expected} columns, as the model has"),
-            got.to_string(),
-            "give data of the kind that the model was fitted on",
-        ))
     }
 }

@@ -26,6 +26,7 @@ use rayon::prelude::*;
 use super::{Algorithm, Components, Pca, PcaOptions, Selection, make_signs_deterministic, solve};
 use crate::compute::{Real, thin_svd};
 use crate::error::{Error, Result};
+use crate::model::check_columns;
 
 /// When to stop.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -123,7 +124,7 @@ impl Pca {
     /// # Errors
     /// If the rows have another number of columns than the model.
     pub fn fill_missing<T: Real>(&self, x: &mut Array2<T>) -> Result<()> {
-        self.check_columns("fill missing values", "columns", self.mean.len(), x.ncols())?;
+        check_columns("fill missing values", "columns", self.mean.len(), x.ncols())?;
         let parameters = Parameters::of(self);
         x.axis_iter_mut(Axis(0)).into_par_iter().for_each(|mut row| {
             if row.iter().all(|value| !value.to_f64().is_nan()) {

@@ -51,7 +51,8 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 use super::Autoencoder;
 use crate::compute::{Matrix, Moments, Real, centred, multiply};
 use crate::data::Source;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::model::check_columns;
 
 /// Rows that are centred and multiplied at a time.
 const BLOCK: usize = 4096;
@@ -189,7 +190,7 @@ impl Pca {
     /// # Errors
     /// If the rows have another number of columns than the model.
     pub fn transform<T: Real>(&self, x: ArrayView2<'_, T>) -> Result<Array2<T>> {
-        self.check_columns("encode", "columns", self.mean.len(), x.ncols())?;
+        check_columns("encode", "columns", self.mean.len(), x.ncols())?;
         let axes = self.scaled_components(|deviation| 1.0 / deviation);
         let mut codes = Array2::from_elem((x.nrows(), axes.nrows()), T::ZERO);
         let blocks = x.axis_chunks_iter(Axis(0), BLOCK);
@@ -204,7 +205,7 @@ impl Pca {
     /// # Errors
     /// If the codes have another number of columns than the model has components.
     pub fn inverse_transform<T: Real>(&self, z: ArrayView2<'_, T>) -> Result<Array2<T>> {
-        self.check_columns("decode", "latents", self.components.nrows(), z.ncols())?;
+        check_columns("decode", "latents", self.components.nrows(), z.ncols())?;
         let axes = self.scaled_components(|deviation| deviation);
         let mean: Vec<T> = self.mean.iter().map(|&value| T::from_f64(value)).collect();
         let mut rows = Array2::from_elem((z.nrows(), self.mean.len()), T::ZERO);
@@ -236,7 +237,7 @@ impl Pca {
     /// # Errors
     /// If the rows have another number of columns than the model.
     pub fn log_likelihood_rows<T: Real>(&self, x: ArrayView2<'_, T>) -> Result<Array1<f64>> {
-        self.check_columns("score", "columns", self.mean.len(), x.ncols())?;
+        check_columns("score", "columns", self.mean.len(), x.ncols())?;
         likelihood::of_rows(self, x)
     }
 
@@ -263,24 +264,6 @@ impl Pca {
             }
         }
         axes
-    }
-
-    fn check_columns(
-        &self,
-        operation: &str,
-        what: &str,
-        expected: usize,
-        got: usize,
-    ) -> Result<()> {
-        if expected == got {
-            return Ok(());
-        }
-        Err(Error::mistake(
-            operation,
-            format!("{expected} {what}, as the model has"),
-            got.to_string(),
-            "give data of the kind that the model was fitted on",
-        ))
     }
 }
 
