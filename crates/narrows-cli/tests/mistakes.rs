@@ -199,6 +199,8 @@ const MISTAKES: &[(&str, &str)] = &[
     ("scores that are none", "evaluate runs/scores --data good.npy"),
     ("fewer labels than rows, measured", "evaluate runs/good --data good.npy --labels labels.txt"),
     ("codes of another width", "decode runs/good --codes good.npy --out kept.npy"),
+    ("no noise to take away", "evaluate runs/good --data good.npy --corrupt"),
+    ("noise by class", "evaluate runs/good --data good.npy --corrupt --labels labels.txt"),
     ("no such run", "evaluate runs/god --data good.npy"),
     ("not a run", "report home"),
     ("damaged weights", "evaluate runs/cut --data good.npy"),

@@ -44,6 +44,24 @@ fn linear_from_rows_to_a_report() {
     assert_eq!(history.lines().count(), 3);
 }
 
+#[test]
+fn noise_is_taken_away_and_measured() {
+    let desk = Desk::new();
+    desk.narrows(
+        "fit -q --model network --data demo:digits --set model.layers=[128,64] \
+         --set objective.corruption.kind=gaussian --set objective.corruption.sigma=4 \
+         --set train.epochs=20 --out run",
+    );
+    let found = desk.json("evaluate run --data demo:digits --corrupt --json");
+    let error = |what: &str| found[what]["squared_error_per_row"].as_f64().unwrap();
+    // 64 columns with a deviation of 4 each.
+    close(error("noisy"), 64.0 * 16.0, 0.02);
+    assert!(error("restored") < error("noisy"), "{found}");
+    assert!(found["restored"]["ssim"].is_null(), "8 × 8 is less than a window: {found}");
+    let scores = read_json(&desk, "run/scores.json");
+    assert_eq!(scores["denoise"]["demo:digits"], found);
+}
+
 const SCORES: [&str; 3] =
     ["squared_error_per_row", "fraction_variance_unexplained", "explained_variance"];
 

@@ -30,10 +30,10 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "PATH")]
     labels: Option<String>,
     /// Put the noise of the recipe on the rows and measure how well it is taken away
-    #[arg(long)]
+    #[arg(long, conflicts_with = "labels")]
     corrupt: bool,
     /// Names the noise of --corrupt
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, requires = "corrupt")]
     seed: u64,
     #[command(flatten)]
     output: Output,

@@ -10,9 +10,7 @@ use crate::evaluate::Classification;
 use crate::model::{Answer, Model, Network, Predictor};
 use crate::objective::Loss;
 use crate::store::Run;
-use crate::train::{
-    self, Augmentation, FewLabels, Observer, Outcome, Task, TrainOptions, Unfreezing, one_hot,
-};
+use crate::train::{self, FewLabels, Observer, Outcome, Task, TrainOptions, Unfreezing, one_hot};
 
 /// Fewer steps teach little, however few the rows.
 const LEAST_STEPS: usize = 2000;
@@ -102,11 +100,8 @@ impl Finetune {
         let encoder = if self.scratch { encoder.from_scratch(seed) } else { encoder };
         let rows = prepared(source, dataset)?;
         let train = self.train.clone().with_least_steps(self.least_steps, rows.rows());
-        let augmentation = train.augmentation.changes().then(|| {
-            let shape = source.preparation.image().ok_or_else(no_pictures)?;
-            Ok(Augmentation { shape, options: train.augmentation })
-        });
-        let task = Task { augmentation: augmentation.transpose()?, ..Task::reconstruct(&rows) };
+        let augmentation = train.augmentation.of(source.preparation.image())?;
+        let task = Task { augmentation, ..Task::reconstruct(&rows) };
         let mut learn = |network: &mut Network, targets: &Matrix, loss| {
             let task = Task { targets: Some(targets), loss, ..task.clone() };
             train::finetune(network, &task, self.unfreezing, &train, observer)
@@ -273,13 +268,4 @@ fn spread(numbers: &[f64]) -> Result<(f64, f64)> {
         format!("{mean} for every row"),
         "give other labels",
     ))
-}
-
-fn no_pictures() -> Error {
-    Error::mistake(
-        "augment rows",
-        "pictures",
-        "rows that are no pictures",
-        "leave train.augmentation out",
-    )
 }

@@ -30,9 +30,7 @@ use crate::model::pca::{Components, MissingOptions, Pca, PcaOptions};
 use crate::model::{Autoencoder, Model, Network};
 use crate::objective::Loss;
 use crate::store::Run;
-use crate::train::{
-    self, Augmentation, Checkpoint, Epoch, Observer, StoreyRecord, Task, TrainOptions,
-};
+use crate::train::{self, Checkpoint, Epoch, Observer, StoreyRecord, Task, TrainOptions};
 
 /// Everything that a fit can be told.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -284,7 +282,7 @@ impl Recipe {
         let held = train::read(rows)?;
         let task = Task {
             sparsity: self.objective.sparsity.sparsity(),
-            augmentation: self.augmentation(rows.preparation)?,
+            augmentation: self.train.augmentation.of(rows.preparation.image())?,
             ..decided.task(&held, &self.objective.corruption)
         };
         let history = train::fit(&mut network, &task, &self.training(), from, observer)?;
@@ -293,22 +291,6 @@ impl Recipe {
 
     fn training(&self) -> TrainOptions {
         TrainOptions { seed: self.seed, ..self.train.clone() }
-    }
-
-    fn augmentation(&self, preparation: &Preparation) -> Result<Option<Augmentation>> {
-        let options = self.train.augmentation;
-        if !options.changes() {
-            return Ok(None);
-        }
-        let shape = preparation.image().ok_or_else(|| {
-            Error::mistake(
-                "augment rows",
-                "pictures",
-                "rows that are no pictures",
-                "leave train.augmentation out",
-            )
-        })?;
-        Ok(Some(Augmentation { shape, options }))
     }
 
     /// PCA as wide as a code, or as wide as it can be.

@@ -32,7 +32,7 @@ impl Recipe {
         let decided = self.decide(preparation.bounds());
         self.check_storeys(decided.output)?;
         self.check_decided(OPERATION, &decided)?;
-        let augmentation = self.augmentation(preparation)?;
+        let augmentation = self.train.augmentation.of(preparation.image())?;
         let mut storeys: Vec<Storey<'a>> = Vec::with_capacity(self.model.layers.len());
         for (place, &width) in self.model.layers.iter().enumerate() {
             let decided = match storeys.last() {

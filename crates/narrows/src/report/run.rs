@@ -113,7 +113,10 @@ pub fn run_page(report: &RunReport) -> String {
     let parts = [
         (report.examples.as_ref().map(|e| examples(e, report)), "rows and reconstructions"),
         (report.spectrum.as_ref().map(|s| spectrum(s, report)), "the spectrum"),
-        (report.codes.as_ref().map(codes), "codes in two dimensions"),
+        (
+            report.codes.as_ref().map(|c| codes(c, report.classification.is_some())),
+            "codes in two dimensions",
+        ),
         (report.components.as_ref().map(|c| components(c, report)), "components"),
         (
             report.history.as_ref().map(|h| learning(h)),
@@ -279,17 +282,20 @@ fn column_name(names: &[String], column: usize) -> String {
     names.get(column).cloned().unwrap_or_else(|| format!("column {}", column + 1))
 }
 
-fn codes(codes: &Codes) -> Section {
+/// `taught` is whether the model was told the classes.
+fn codes(codes: &Codes, taught: bool) -> Section {
     let (drawing, caption) = codes.figure();
-    Section {
-        heading: "Codes".into(),
-        text: vec![if codes.classes.is_empty() {
-            "Rows by two numbers of their codes.".into()
-        } else {
+    let text = match (codes.classes.is_empty(), taught) {
+        (true, _) => "Rows by two numbers of their codes.",
+        (false, true) => "Rows by two numbers of their codes, from which the classes are told.",
+        (false, false) => {
             "Rows by two numbers of their codes. The model saw no classes: where colours keep \
              together, it found them."
-                .into()
-        }],
+        }
+    };
+    Section {
+        heading: "Codes".into(),
+        text: vec![text.into()],
         blocks: vec![Block::Figure(drawing, caption)],
     }
 }

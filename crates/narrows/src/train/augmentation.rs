@@ -19,6 +19,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::ImageShape;
+use crate::error::{Error, Result};
 use crate::random::Random;
 
 /// Pixels between knots of the elastic field.
@@ -48,6 +49,25 @@ impl AugmentationOptions {
     /// Whether anything is changed at all.
     pub fn changes(&self) -> bool {
         self.share > 0.0 && (self.shift > 0.0 || self.rotation > 0.0 || self.elastic > 0.0)
+    }
+
+    /// The changes of rows of the given shape, if any are asked for.
+    ///
+    /// # Errors
+    /// If they are asked for and rows are no pictures.
+    pub fn of(self, shape: Option<ImageShape>) -> Result<Option<Augmentation>> {
+        if !self.changes() {
+            return Ok(None);
+        }
+        let shape = shape.ok_or_else(|| {
+            Error::mistake(
+                "augment rows",
+                "pictures",
+                "rows that are no pictures",
+                "leave train.augmentation out",
+            )
+        })?;
+        Ok(Some(Augmentation { shape, options: self }))
     }
 }
 

@@ -145,33 +145,30 @@ impl Desk {
                 augmentation.apply(row, room, &mut random);
             });
         }
-        if task.corruption == Corruption::None {
-            return;
+        if task.corruption != Corruption::None {
+            self.corrupt(task, chosen, seed, epoch);
         }
+    }
+
+    /// Puts noise on a copy of the clean rows, and weights on what it touched where that counts.
+    fn corrupt(&mut self, task: &Task<'_>, chosen: &[usize], seed: u64, epoch: u64) {
+        let dim = self.clean.cols();
         self.input.reshape(chosen.len(), dim);
         self.input.as_mut_slice().copy_from_slice(self.clean.as_slice());
-        let [corrupted, clean] = task.emphasis.unwrap_or([1.0, 1.0]).map(|weight| weight as f32);
-        if task.emphasis.is_some() {
-            self.weights.reshape(chosen.len(), dim);
-            self.weights.as_mut_slice().fill(clean);
-        }
-        let weighted = self.weights.as_mut_slice();
-        let mut none = Vec::new();
-        let weights: Vec<&mut [f32]> = match weighted.is_empty() {
-            true => {
-                none.resize_with(chosen.len(), || &mut [] as &mut [f32]);
-                none
-            }
-            false => weighted.chunks_mut(dim.max(1)).collect(),
-        };
-        let rows = self.input.as_mut_slice().par_chunks_mut(dim.max(1)).zip(chosen).zip(weights);
-        rows.for_each(|((row, &place), weights)| {
+        let rows = self.input.as_mut_slice().par_chunks_mut(dim.max(1)).zip(chosen);
+        let noise = |row: &mut [f32], place: usize, touched: &mut dyn FnMut(usize)| {
             let mut random = Random::numbered(seed, "corruption", &[epoch, place as u64]);
-            task.corruption.apply(row, task.range, &mut random, |place| {
-                if let Some(weight) = weights.get_mut(place) {
-                    *weight = corrupted;
-                }
-            });
+            task.corruption.apply(row, task.range, &mut random, touched);
+        };
+        let Some(emphasis) = task.emphasis else {
+            return rows.for_each(|(row, &place)| noise(row, place, &mut |_| {}));
+        };
+        let [corrupted, clean] = emphasis.map(|weight| weight as f32);
+        self.weights.reshape(chosen.len(), dim);
+        self.weights.as_mut_slice().fill(clean);
+        let weights = self.weights.as_mut_slice().par_chunks_mut(dim.max(1));
+        rows.zip(weights).for_each(|((row, &place), weights)| {
+            noise(row, place, &mut |column| weights[column] = corrupted);
         });
     }
 
