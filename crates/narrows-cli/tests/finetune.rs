@@ -112,6 +112,7 @@ fn the_command_of_a_report_makes_the_same_run() {
     for teach in [
         "--scratch --seed 4 --set train.epochs=30 --set train.learning_rate=2e-3",
         "--mode frozen --set train.optimizer=lbfgs --set train.epochs=9",
+        "--set model.dropout=0.2 --set objective.corruption.kind=masking --set train.epochs=5",
         "--set train.optimizer=adam --set train.validation=0.2 --set train.patience=3",
     ] {
         made_again(&desk, teach);

@@ -265,6 +265,25 @@ const MISTAKES: &[(&str, &str)] = &[
         "finetune runs/album --data album --mode frozen --set train.augmentation.share=0.5 \
          --set train.augmentation.shift=1 --out runs/kept",
     ),
+    (
+        "noise that is drawn once",
+        "finetune runs/good --data good.npy --labels classes.txt --mode frozen \
+         --set objective.corruption.kind=masking --out runs/kept",
+    ),
+    (
+        "dropout where nothing learns",
+        "finetune runs/good --data good.npy --labels classes.txt --mode frozen --set model.dropout=0.5 \
+         --out runs/kept",
+    ),
+    (
+        "everything dropped",
+        "finetune runs/good --data good.npy --labels classes.txt --set model.dropout=1 --out runs/kept",
+    ),
+    (
+        "emphasis without a picture to rebuild",
+        "finetune runs/good --data good.npy --labels classes.txt \
+         --set objective.corruption.kind=masking --set objective.corruption.emphasis=[1.0,0.5] --out runs/kept",
+    ),
     ("nowhere to write", "finetune runs/good --data good.npy --labels classes.txt"),
     (
         "a head on what is no run",

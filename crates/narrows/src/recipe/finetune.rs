@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{DataTable, Fitted, Recipe};
+use super::{CorruptionTable, DataTable, Fitted, Recipe};
 use crate::compute::Matrix;
 use crate::data::{Dataset, Labels, Prepared, Source};
 use crate::error::{Error, Result};
 use crate::evaluate::Classification;
-use crate::model::{Answer, Model, Network, Predictor};
+use crate::model::{Answer, Model, Network, Predictor, network};
 use crate::objective::Loss;
 use crate::store::Run;
 use crate::train::{self, FewLabels, Observer, Outcome, Task, TrainOptions, Unfreezing, one_hot};
@@ -28,6 +28,11 @@ pub struct Finetune {
     pub unfreezing: Unfreezing,
     /// Whether the encoder is drawn anew, for comparison.
     pub scratch: bool,
+    /// Noise on the rows while they are learned.
+    pub corruption: CorruptionTable,
+    /// The probability that a number between the layers is dropped in training, in place of that of
+    /// the run.
+    pub dropout: Option<f64>,
     /// How they learn.
     pub train: TrainOptions,
     /// Epochs are added until there are so many steps.
@@ -35,24 +40,14 @@ pub struct Finetune {
 }
 
 impl Finetune {
-    /// Reads the settings of the table `[train]`; what is left out suits a head: AdamW, and at least
-    /// 2,000 steps where `train.epochs` is left out.
+    /// Reads the settings of the table `[train]`, `model.dropout` and the noise of
+    /// `[objective.corruption]`; what is left out suits a head: AdamW, and at least 2,000 steps where
+    /// `train.epochs` is left out.
     ///
     /// # Errors
-    /// If there is another table, a key is unknown or a value does not fit.
+    /// If there is another key or a value does not fit.
     pub fn from_settings(settings: &Value, seed: u64) -> Result<Self> {
-        let tables = settings.as_object().into_iter().flat_map(Map::keys);
-        let foreign = tables.filter(|table| *table != "train").map(|table| format!("'{table}'"));
-        let kept = settings["train"].get("checkpoint_seconds");
-        let kept = kept.map(|_| "'train.checkpoint_seconds', of which there are none".to_owned());
-        if let Some(got) = foreign.chain(kept).next() {
-            return Err(Error::mistake(
-                "fine-tune",
-                "keys of [train], such as train.epochs=50",
-                got,
-                "leave it out; model and preparation are those of the run",
-            ));
-        }
+        check_tables(settings)?;
         let suits = TrainOptions::labels();
         let given = settings["train"].as_object();
         let mut train = match Self::usual_training(&settings["train"]["optimizer"]) == suits {
@@ -60,14 +55,22 @@ impl Finetune {
             false => json!({}),
         };
         given.into_iter().flatten().for_each(|(key, value)| train[key] = value.clone());
-        let recipe = Recipe::from_value(json!({ "model": { "kind": "network" }, "train": train }))?;
+        let mut whole = settings.clone();
+        whole["model"]["kind"] = json!("network");
+        whole["train"] = train;
+        let recipe = Recipe::from_value(whole)?;
         let epochs_given = settings["train"].get("epochs").is_some();
+        let dropout = settings["model"].get("dropout").map(|_| recipe.model.dropout);
+        network::check_dropout(recipe.model.dropout)?;
+        recipe.objective.corruption.corruption().check()?;
         Ok(Self {
             source: String::new(),
             data: DataTable::default(),
             regression: false,
             unfreezing: Unfreezing::default(),
             scratch: false,
+            corruption: recipe.objective.corruption,
+            dropout,
             train: TrainOptions { seed, ..recipe.train },
             least_steps: if epochs_given { 0 } else { LEAST_STEPS },
         })
@@ -95,13 +98,13 @@ impl Finetune {
         observer: &mut dyn Observer,
     ) -> Result<Fitted> {
         let labels = labels(dataset)?;
-        let encoder = source.model.encoder();
+        let encoder = self.encoder(source)?;
         let seed = self.train.seed;
         let encoder = if self.scratch { encoder.from_scratch(seed) } else { encoder };
         let rows = prepared(source, dataset)?;
         let train = self.train.clone().with_least_steps(self.least_steps, rows.rows());
         let augmentation = train.augmentation.of(source.preparation.image())?;
-        let task = Task { augmentation, ..Task::reconstruct(&rows) };
+        let task = Task { augmentation, ..self.noisy(source, &rows) };
         let mut learn = |network: &mut Network, targets: &Matrix, loss| {
             let task = Task { targets: Some(targets), loss, ..task.clone() };
             train::finetune(network, &task, self.unfreezing, &train, observer)
@@ -158,10 +161,11 @@ impl Finetune {
                 ));
             }
         };
+        let rows = prepared(source, dataset)?;
         FewLabels {
-            encoder: &source.model.encoder(),
+            encoder: &self.encoder(source)?,
             pca: &pca,
-            rows: &prepared(source, dataset)?,
+            task: &self.noisy(source, &rows),
             labels: known,
             test_rows: &prepared(source, test)?,
             test_classes: &Classification::truth(&known.names, asked)?,
@@ -172,6 +176,28 @@ impl Finetune {
             least_steps: self.least_steps,
         }
         .run(tell)
+    }
+
+    /// The layers under the head.
+    fn encoder(&self, source: &Run) -> Result<Network> {
+        let encoder = source.model.encoder();
+        let Some(dropout) = self.dropout else { return Ok(encoder) };
+        if self.unfreezing == Unfreezing::Frozen {
+            return Err(Error::mistake(
+                "fine-tune",
+                "layers that learn where `model.dropout` is given",
+                "--mode frozen",
+                "leave it out, or use --mode full",
+            ));
+        }
+        Ok(encoder.with_dropout(dropout))
+    }
+
+    /// The rows under the noise that was asked for.
+    fn noisy<'a>(&self, source: &Run, rows: &'a Matrix) -> Task<'a> {
+        let corruption = self.corruption.corruption();
+        let range = source.preparation.bounds().unwrap_or((0.0, 1.0));
+        Task { corruption, range, ..Task::reconstruct(rows) }
     }
 
     fn resolved(
@@ -197,9 +223,13 @@ impl Finetune {
                 "scratch": self.scratch,
                 "source": { "run": self.source, "model": source.config["model"] },
             },
+            "objective": { "corruption": self.corruption },
             "train": train,
             "network": network.shape(),
         });
+        if let Some(dropout) = self.dropout {
+            config["model"]["dropout"] = json!(dropout);
+        }
         config["model"][key] = names;
         config["data"]["rows"] = json!(dataset.rows.rows());
         config["data"]["dim"] = json!(dataset.rows.dim());
@@ -207,6 +237,35 @@ impl Finetune {
         config["data"]["content_hash"] = json!(dataset.content_hash);
         config
     }
+}
+
+/// Refuses what fine-tuning does not read.
+fn check_tables(settings: &Value) -> Result<()> {
+    let tables = settings.as_object().into_iter().flatten();
+    let keys = tables.flat_map(|(table, keys)| {
+        keys.as_object().into_iter().flat_map(Map::keys).map(move |key| format!("{table}.{key}"))
+    });
+    let read = |key: &String| {
+        key.starts_with("train.") || key == "model.dropout" || key == "objective.corruption"
+    };
+    let refuse = |got: String| {
+        Err(Error::mistake(
+            "fine-tune",
+            "keys of [train] or [objective.corruption], such as train.epochs=50, or model.dropout",
+            got,
+            "leave it out; model and preparation are those of the run",
+        ))
+    };
+    if let Some(key) = keys.into_iter().find(|key| !read(key)) {
+        return refuse(format!("'{key}'"));
+    }
+    if settings["train"].get("checkpoint_seconds").is_some() {
+        return refuse("'train.checkpoint_seconds', of which there are none".to_owned());
+    }
+    if settings["objective"]["corruption"].get("emphasis").is_some() {
+        return refuse("'objective.corruption.emphasis', a weight of what is rebuilt".to_owned());
+    }
+    Ok(())
 }
 
 /// The rows of `dataset` as the model of `run` takes them, held in memory.

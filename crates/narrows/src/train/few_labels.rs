@@ -58,8 +58,8 @@ pub struct FewLabels<'a> {
     pub encoder: &'a Network,
     /// PCA of the same width, fitted on all rows, as one layer.
     pub pca: &'a Network,
-    /// The rows `(n, d)`.
-    pub rows: &'a Matrix,
+    /// The rows `(n, d)`, with the noise under which the networks learn.
+    pub task: &'a Task<'a>,
     /// The class of each of them.
     pub labels: &'a Labels,
     /// Rows to measure on.
@@ -100,7 +100,7 @@ impl FewLabels<'_> {
     pub fn run(&self, mut tell: impl FnMut(&Outcome)) -> Result<Vec<Outcome>> {
         self.check()?;
         let mut outcomes = Vec::new();
-        let pca = self.pca.through(self.rows, 0..1);
+        let pca = self.pca.through(self.task.rows, 0..1);
         let pca_test = self.pca.through(self.test_rows, 0..1);
         for &labels in self.counts {
             for seed in 0..self.seeds as u64 {
@@ -112,7 +112,7 @@ impl FewLabels<'_> {
                 for start in Start::ALL {
                     let (rows, test) = match start {
                         Start::PcaCodes => (&pca, &pca_test),
-                        _ => (self.rows, self.test_rows),
+                        _ => (self.task.rows, self.test_rows),
                     };
                     let mut labelled = Matrix::zeros(labels, rows.cols());
                     gather(rows.view(), &chosen, &mut labelled);
@@ -141,13 +141,14 @@ impl FewLabels<'_> {
         let mut network = encoder.with_head(targets.cols(), true, seed);
         let options = TrainOptions { seed, ..self.train.clone() };
         let options = options.with_least_steps(self.least_steps, rows.rows());
-        let task = classify(rows, targets);
+        let (targets, loss) = (Some(targets), Loss::SoftmaxCrossEntropy);
+        let task = Task { rows, targets, loss, ..self.task.clone() };
         finetune(&mut network, &task, unfreezing, &options, &mut go_on)?;
         Ok(network)
     }
 
     fn check(&self) -> Result<()> {
-        let (classes, rows) = (self.labels.names.len(), self.rows.rows());
+        let (classes, rows) = (self.labels.names.len(), self.task.rows.rows());
         let least = classes.max(FEWEST);
         let bad = self.counts.iter().find(|&&count| count < least || count > rows);
         if let Some(count) = bad {

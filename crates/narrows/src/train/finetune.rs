@@ -25,6 +25,7 @@ use super::{Beginning, Checkpoint, Epoch, Observer, Step, Task, TrainOptions, Wi
 use crate::compute::Matrix;
 use crate::error::{Error, Result};
 use crate::model::Network;
+use crate::objective::Corruption;
 
 /// Which layers learn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +43,8 @@ pub enum Unfreezing {
 /// Minimises the loss of `task` over a network with a head, from the parameters that it has.
 ///
 /// # Errors
-/// As [`fit`]; if there are fewer epochs than stages; if rows are to be augmented and some layers
-/// stay as they are.
+/// As [`fit`]; if there are fewer epochs than stages; if rows are to be augmented or corrupted and
+/// some layers stay as they are.
 pub fn finetune(
     network: &mut Network,
     task: &Task<'_>,
@@ -106,10 +107,15 @@ fn check(stages: &[usize], task: &Task<'_>, options: &TrainOptions) -> Result<()
             "set train.epochs, or choose another --mode",
         );
     }
-    if task.augmentation.is_some() && stages != [0] {
+    let changed = match task {
+        Task { augmentation: Some(_), .. } => Some("train.augmentation"),
+        Task { corruption: Corruption::None, .. } => None,
+        _ => Some("objective.corruption"),
+    };
+    if let Some(changed) = changed.filter(|_| stages != [0]) {
         return refuse(
             "rows as they are where layers stay as they are".to_owned(),
-            "train.augmentation".to_owned(),
+            changed.to_owned(),
             "leave it out, or use --mode full",
         );
     }

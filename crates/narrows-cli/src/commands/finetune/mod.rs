@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use narrows::Error;
 use narrows::data::Dataset;
 use narrows::model::{Answer, Model};
-use narrows::recipe::{DataTable, Finetune, Fitted};
+use narrows::recipe::{CorruptionTable, DataTable, Finetune, Fitted};
 use narrows::store::{Folder, Run, check_replaceable, write_folder, write_json};
 use narrows::train::Unfreezing;
 use serde_json::{Value, json};
@@ -44,7 +44,8 @@ pub(crate) struct FinetuneArgs {
     /// Draw the encoder anew, for comparison
     #[arg(long, conflicts_with = "label_count")]
     scratch: bool,
-    /// Set any key of the table `train`, as in train.epochs=50
+    /// Set any key of `train` or `objective.corruption` (noise on the rows while they are learned), or
+    /// model.dropout, as in train.epochs=50
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
     /// Seed of everything random
@@ -210,7 +211,11 @@ pub(super) fn command(run: &Run) -> Result<String> {
     say("--seed", &run.config["seed"]);
     words.extend((model["scratch"] == true).then(|| "--scratch".to_owned()));
     let optimizer = &run.config["train"]["optimizer"];
-    let mut usual = json!({ "train": Finetune::usual_training(optimizer) });
+    let mut usual = json!({
+        "model": { "dropout": null },
+        "objective": { "corruption": CorruptionTable::default() },
+        "train": Finetune::usual_training(optimizer),
+    });
     usual["train"]["optimizer"] = json!("adamw");
     // Said always: left out, it depends on the number of rows.
     usual["train"]["epochs"] = Value::Null;

@@ -28,6 +28,13 @@ impl Network {
         Self { layers: layers.collect(), logits: false, frozen: 0, ..self.clone() }
     }
 
+    /// The same layers, each of which drops a number with that probability in training.
+    #[must_use]
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        self.layers.iter_mut().for_each(|layer| layer.dropout = dropout);
+        self
+    }
+
     /// The one layer that centres rows and projects them on `axes` `(m, d)`; `mean` is `(d,)`.
     pub fn projection(axes: ArrayView2<'_, f64>, mean: ArrayView1<'_, f64>) -> Self {
         let (to, from) = axes.dim();

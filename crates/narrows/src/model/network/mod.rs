@@ -187,11 +187,20 @@ pub(crate) fn check(input_dim: usize, options: &NetworkOptions) -> Result<()> {
             "set model.top_k",
         );
     }
-    if !(0.0..1.0).contains(&options.dropout) {
-        let got = options.dropout.to_string();
-        return refuse("`dropout` of 0 or more, below 1", got, "set model.dropout");
+    check_dropout(options.dropout)
+}
+
+/// Refuses what is no probability of dropping a number, or drops them all.
+pub(crate) fn check_dropout(dropout: f64) -> Result<()> {
+    if (0.0..1.0).contains(&dropout) {
+        return Ok(());
     }
-    Ok(())
+    Err(Error::mistake(
+        "make a network",
+        "`dropout` of 0 or more, below 1",
+        dropout.to_string(),
+        "set model.dropout",
+    ))
 }
 
 impl Autoencoder for Network {
