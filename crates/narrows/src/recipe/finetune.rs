@@ -103,8 +103,7 @@ impl Finetune {
         let encoder = if self.scratch { encoder.from_scratch(seed) } else { encoder };
         let rows = prepared(source, dataset)?;
         let train = self.train.clone().with_least_steps(self.least_steps, rows.rows());
-        let augmentation = train.augmentation.of(source.preparation.image())?;
-        let task = Task { augmentation, ..self.noisy(source, &rows) };
+        let task = self.task(source, &rows)?;
         let mut learn = |network: &mut Network, targets: &Matrix, loss| {
             let task = Task { targets: Some(targets), loss, ..task.clone() };
             train::finetune(network, &task, self.unfreezing, &train, observer)
@@ -165,7 +164,7 @@ impl Finetune {
         FewLabels {
             encoder: &self.encoder(source)?,
             pca: &pca,
-            task: &self.noisy(source, &rows),
+            task: &self.task(source, &rows)?,
             labels: known,
             test_rows: &prepared(source, test)?,
             test_classes: &Classification::truth(&known.names, asked)?,
@@ -193,11 +192,14 @@ impl Finetune {
         Ok(encoder.with_dropout(dropout))
     }
 
-    /// The rows under the noise that was asked for.
-    fn noisy<'a>(&self, source: &Run, rows: &'a Matrix) -> Task<'a> {
-        let corruption = self.corruption.corruption();
-        let range = source.preparation.bounds().unwrap_or((0.0, 1.0));
-        Task { corruption, range, ..Task::reconstruct(rows) }
+    /// The rows, with what is done to them while they are learned.
+    fn task<'a>(&self, source: &Run, rows: &'a Matrix) -> Result<Task<'a>> {
+        Ok(Task {
+            corruption: self.corruption.corruption(),
+            range: source.preparation.bounds().unwrap_or((0.0, 1.0)),
+            augmentation: self.train.augmentation.of(source.preparation.image())?,
+            ..Task::reconstruct(rows)
+        })
     }
 
     fn resolved(
@@ -261,6 +263,9 @@ fn check_tables(settings: &Value) -> Result<()> {
     }
     if settings["train"].get("checkpoint_seconds").is_some() {
         return refuse("'train.checkpoint_seconds', of which there are none".to_owned());
+    }
+    if settings["train"]["augmentation"].get("undo").is_some() {
+        return refuse("'train.augmentation.undo', where nothing is rebuilt".to_owned());
     }
     if settings["objective"]["corruption"].get("emphasis").is_some() {
         return refuse("'objective.corruption.emphasis', a weight of what is rebuilt".to_owned());

@@ -10,6 +10,9 @@
 //! Each pixel of the new picture is the bilinear value of the old one at the place it comes from;
 //! outside of the old picture the nearest edge pixel counts.
 //!
+//! A model that is to undo them gets the new picture and has the old one as its target: its code comes
+//! to say what the picture shows, not where and how it stands.
+//!
 //! Source: P. Simard, D. Steinkraus and J. Platt, Best practices for convolutional neural networks
 //! (2003).
 //!
@@ -37,11 +40,13 @@ pub struct AugmentationOptions {
     pub rotation: f64,
     /// Standard deviation of the elastic field, in pixels.
     pub elastic: f64,
+    /// Whether the picture as it was is to come out: the changes are noise, which is to be undone.
+    pub undo: bool,
 }
 
 impl Default for AugmentationOptions {
     fn default() -> Self {
-        Self { share: 1.0, shift: 0.0, rotation: 0.0, elastic: 0.0 }
+        Self { share: 1.0, shift: 0.0, rotation: 0.0, elastic: 0.0, undo: false }
     }
 }
 
@@ -190,7 +195,8 @@ mod tests {
 
     #[test]
     fn values_stay_in_the_range_of_the_picture() {
-        let options = AugmentationOptions { share: 1.0, shift: 3.0, rotation: 40.0, elastic: 2.0 };
+        let options =
+            AugmentationOptions { shift: 3.0, rotation: 40.0, elastic: 2.0, ..Default::default() };
         for seed in 0..20 {
             let (old, new) = changed(options, seed);
             assert_ne!(old, new);

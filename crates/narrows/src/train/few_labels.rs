@@ -58,7 +58,7 @@ pub struct FewLabels<'a> {
     pub encoder: &'a Network,
     /// PCA of the same width, fitted on all rows, as one layer.
     pub pca: &'a Network,
-    /// The rows `(n, d)`, with the noise under which the networks learn.
+    /// The rows `(n, d)`, with what is done to them while networks learn them.
     pub task: &'a Task<'a>,
     /// The class of each of them.
     pub labels: &'a Labels,

@@ -138,23 +138,39 @@ impl Desk {
         self.weights.reshape(0, dim);
         let Some((seed, epoch)) = noise else { return };
         if let Some(augmentation) = &task.augmentation {
-            let rows = self.clean.as_mut_slice().par_chunks_mut(dim.max(1)).zip(chosen);
-            rows.for_each_with(Vec::new(), |room, (row, &place)| {
-                let numbers = [epoch, place as u64];
-                let mut random = Random::numbered(seed, "augmentation", &numbers);
-                augmentation.apply(row, room, &mut random);
-            });
+            self.augment(augmentation, chosen, seed, epoch);
         }
         if task.corruption != Corruption::None {
             self.corrupt(task, chosen, seed, epoch);
         }
     }
 
+    /// Changes pictures a little: those that are to come out, or copies of them.
+    fn augment(&mut self, augmentation: &Augmentation, chosen: &[usize], seed: u64, epoch: u64) {
+        let changed = match augmentation.options.undo {
+            true => self.copied(),
+            false => &mut self.clean,
+        };
+        let dim = changed.cols();
+        let rows = changed.as_mut_slice().par_chunks_mut(dim.max(1)).zip(chosen);
+        rows.for_each_with(Vec::new(), |room, (row, &place)| {
+            let mut random = Random::numbered(seed, "augmentation", &[epoch, place as u64]);
+            augmentation.apply(row, room, &mut random);
+        });
+    }
+
+    /// The input, which is a copy of the clean rows where it was none.
+    fn copied(&mut self) -> &mut Matrix {
+        if self.input.rows() == 0 {
+            self.input.reshape(self.clean.rows(), self.clean.cols());
+            self.input.as_mut_slice().copy_from_slice(self.clean.as_slice());
+        }
+        &mut self.input
+    }
+
     /// Puts noise on a copy of the clean rows, and weights on what it touched where that counts.
     fn corrupt(&mut self, task: &Task<'_>, chosen: &[usize], seed: u64, epoch: u64) {
-        let dim = self.clean.cols();
-        self.input.reshape(chosen.len(), dim);
-        self.input.as_mut_slice().copy_from_slice(self.clean.as_slice());
+        let dim = self.copied().cols();
         let rows = self.input.as_mut_slice().par_chunks_mut(dim.max(1)).zip(chosen);
         let noise = |row: &mut [f32], place: usize, touched: &mut dyn FnMut(usize)| {
             let mut random = Random::numbered(seed, "corruption", &[epoch, place as u64]);
@@ -195,4 +211,43 @@ fn penalise(
     }
     let (activation, code) = model.code(pass);
     sparsity.evaluate(activation, code, state, by_code)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::data::ImageShape;
+    use crate::train::AugmentationOptions;
+
+    const SHAPE: ImageShape = ImageShape { height: 8, width: 8, channels: 1 };
+
+    fn desk(rows: &Matrix, undo: bool, corruption: Corruption) -> Desk {
+        let options = AugmentationOptions { shift: 2.0, rotation: 20.0, undo, ..Default::default() };
+        let augmentation = Some(Augmentation { shape: SHAPE, options });
+        let task = Task { augmentation, corruption, ..Task::reconstruct(rows) };
+        let mut desk = Desk::default();
+        desk.fetch(&task, &[3, 0, 4], Some((7, 1)));
+        desk
+    }
+
+    #[test]
+    fn what_is_to_be_undone_is_done_to_the_input_alone() {
+        let mut random = Random::stream(2, "pictures");
+        let values = (0..5 * 64).map(|_| random.uniform() as f32).collect();
+        let rows = Matrix::from_rows(5, 64, values).unwrap();
+        let mut old = Matrix::zeros(3, 64);
+        gather(rows.view(), &[3, 0, 4], &mut old);
+        let changed = desk(&rows, false, Corruption::None);
+        assert!(changed.clean != old && changed.input.rows() == 0);
+        let undone = desk(&rows, true, Corruption::None);
+        assert!(undone.clean == old && undone.input == changed.clean);
+
+        let masking = Corruption::Masking { rate: 0.5 };
+        let [changed, undone] = [false, true].map(|undo| desk(&rows, undo, masking));
+        assert!(undone.clean == old && undone.input == changed.input);
+        let masked = |place: usize| undone.input.as_slice()[place] == 0.0;
+        assert!((0..3 * 64).filter(|&place| masked(place)).count() > 64);
+    }
 }

@@ -96,6 +96,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("train.augmentation.shift", "the largest shift of a picture, in pixels", ""),
     ("train.augmentation.rotation", "the largest rotation of a picture, in degrees", ""),
     ("train.augmentation.elastic", "deviation of its elastic distortion, in pixels", ""),
+    ("train.augmentation.undo", "the picture as it was is to come out: changes are noise", ""),
 ];
 
 /// A recipe with every key that a kind of model reads, at its default.
