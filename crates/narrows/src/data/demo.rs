@@ -1,9 +1,11 @@
 //! Sets that need no file: `demo:digits` and `demo:faces`.
 //!
-//! `demo:faces` takes knobs after a question mark, as in `demo:faces?people=40&lighting=1.2`; see
-//! [`FaceKnobs`].
+//! Both take knobs after a question mark: digits `levels=256`, their values 0 to 255 as in most
+//! pictures, `margin=2`, so many empty pixels on each side, and `part=train` or `part=test`, the first
+//! 1,297 or the last 500; faces as in `demo:faces?people=40&lighting=1.2`, see [`FaceKnobs`].
 
 use std::io::Read;
+use std::ops::Range;
 
 use super::memory::Held;
 use super::synthetic_faces::{FaceKnobs, generate};
@@ -13,6 +15,9 @@ use flate2::read::GzDecoder;
 
 /// What every name of a demonstration set starts with.
 pub(super) const PREFIX: &str = "demo:";
+/// All digits, and those of the part to learn from.
+const DIGITS: usize = 1797;
+const LEARNED_DIGITS: usize = 1297;
 
 /// Opens `demo:digits` (1,797 pictures of 8 × 8 with values 0 to 16, after Alpaydin and Kaynak) or
 /// `demo:faces` (synthetic people; the same knobs give the same bytes).
@@ -23,13 +28,7 @@ pub(super) fn open(name: &str) -> Result<Dataset> {
     let set = name.strip_prefix(PREFIX).unwrap_or_default();
     let (set, knobs) = set.split_once('?').unwrap_or((set, ""));
     match set {
-        "digits" if knobs.is_empty() => digits(name),
-        "digits" => Err(Error::mistake(
-            format!("open {name}"),
-            "demo:digits without knobs",
-            format!("`?{knobs}`"),
-            "leave out everything from the question mark on",
-        )),
+        "digits" => digits(name, &digit_knobs(name, knobs)?),
         "faces" => faces(name, &read_knobs(name, knobs)?),
         _ => Err(Error::mistake(
             format!("open {name}"),
@@ -40,15 +39,42 @@ pub(super) fn open(name: &str) -> Result<Dataset> {
     }
 }
 
-fn digits(name: &str) -> Result<Dataset> {
+/// What can be said of the digits.
+#[derive(Default)]
+struct DigitKnobs {
+    /// Values of 0 to 255 in place of 0 to 16.
+    bytes: bool,
+    /// Empty pixels on each side.
+    margin: usize,
+    /// The rows, if not all.
+    part: Option<Range<usize>>,
+}
+
+/// Digits with 9 empty pixels on each side are a third of their picture; more is a slip.
+const WIDEST_MARGIN: usize = 9;
+
+fn digits(name: &str, knobs: &DigitKnobs) -> Result<Dataset> {
     let images = unpack(include_bytes!("digits/images.idx3-ubyte.gz"), 16)?;
     let classes = unpack(include_bytes!("digits/labels.idx1-ubyte.gz"), 8)?;
+    let rows = knobs.part.clone().unwrap_or(0..classes.len());
     let labels = Labels {
-        classes: classes.into_iter().map(usize::from).collect(),
+        classes: classes[rows.clone()].iter().copied().map(usize::from).collect(),
         names: (0..10).map(|digit| digit.to_string()).collect(),
     };
+    let spread = |value: u8| ((u32::from(value) * 255 + 8) / 16) as u8;
+    let side = 8 + 2 * knobs.margin;
+    let mut pixels = vec![0; rows.len() * side * side];
+    let framed = pixels.chunks_exact_mut(side * side);
+    for (picture, digit) in framed.zip(images[64 * rows.start..].chunks_exact(64)) {
+        let lines = picture.chunks_exact_mut(side).skip(knobs.margin);
+        for (to, from) in lines.zip(digit.chunks_exact(8)) {
+            let to = to[knobs.margin..].iter_mut().zip(from);
+            to.for_each(|(to, &from)| *to = if knobs.bytes { spread(from) } else { from });
+        }
+    }
     // 0 to 16 and not to 255: to divide by 255 would leave hardly any contrast.
-    Ok(pictures(name, images, 8, Element::Integer, labels))
+    let element = if knobs.bytes { Element::U8 } else { Element::Integer };
+    Ok(pictures(name, pixels, side, element, labels))
 }
 
 fn faces(name: &str, knobs: &FaceKnobs) -> Result<Dataset> {
@@ -83,6 +109,28 @@ fn pictures(name: &str, pixels: Vec<u8>, side: usize, element: Element, labels: 
         row_names: Vec::new(),
         content_hash,
     }
+}
+
+fn digit_knobs(name: &str, text: &str) -> Result<DigitKnobs> {
+    let mut knobs = DigitKnobs::default();
+    for setting in text.split('&').filter(|setting| !setting.is_empty()) {
+        let margin = setting.strip_prefix("margin=").and_then(|width| width.parse().ok());
+        match (setting, margin) {
+            ("levels=256", _) => knobs.bytes = true,
+            ("part=train", _) => knobs.part = Some(0..LEARNED_DIGITS),
+            ("part=test", _) => knobs.part = Some(LEARNED_DIGITS..DIGITS),
+            (_, Some(width @ 0..=WIDEST_MARGIN)) => knobs.margin = width,
+            _ => {
+                return Err(Error::mistake(
+                    format!("open {name}"),
+                    format!("levels=256, margin=0 to {WIDEST_MARGIN}, part=train or part=test"),
+                    format!("`{setting}`"),
+                    "leave it out",
+                ));
+            }
+        }
+    }
+    Ok(knobs)
 }
 
 fn read_knobs(name: &str, text: &str) -> Result<FaceKnobs> {
@@ -143,6 +191,29 @@ mod tests {
     }
 
     #[test]
+    fn digits_come_in_parts_and_as_bytes() {
+        let [all, train, test, bytes] = ["", "?part=train", "?part=test", "?levels=256&part=test"]
+            .map(|knobs| open(&format!("demo:digits{knobs}")).unwrap());
+        let parts = [rows(&train), rows(&test)];
+        assert_eq!(parts.concat(), rows(&all));
+        assert_eq!((parts[0].len(), parts[1].len()), (1297 * 64, 500 * 64));
+        let classes = |set: &Dataset| set.labels.as_ref().unwrap().classes.clone();
+        assert_eq!([classes(&train), classes(&test)].concat(), classes(&all));
+        assert_eq!(bytes.element, Element::U8);
+        let bytes = rows(&bytes);
+        let gap = bytes.iter().zip(&parts[1]).map(|(b, v)| (b - v * 255.0 / 16.0).abs());
+        assert!(gap.fold(0.0, f32::max) <= 0.5);
+        let framed = open("demo:digits?margin=2&part=test").unwrap();
+        assert_eq!(framed.image, Some(ImageShape { height: 12, width: 12, channels: 1 }));
+        let framed = rows(&framed);
+        let inside =
+            |place: &usize| [place / 12 % 12, place % 12].iter().all(|v| (2..10).contains(v));
+        let (digit, frame): (Vec<usize>, Vec<usize>) = (0..framed.len()).partition(inside);
+        assert!(frame.iter().all(|&place| framed[place] == 0.0));
+        assert!(digit.iter().map(|&place| framed[place]).eq(parts[1].iter().copied()));
+    }
+
+    #[test]
     fn faces_take_knobs() {
         let set = open("demo:faces?people=3&images=2&size=32&lighting=0&seed=5").unwrap();
         assert_eq!((set.rows.rows(), set.rows.dim()), (6, 1024));
@@ -171,7 +242,8 @@ mod tests {
         assert!(message("demo:faces?people=many").contains("a whole number but got `people=many`"));
         assert!(message("demo:faces?people").contains("knob=value"));
         assert!(message("demo:faces?size=1000").contains("size between 16 and 256"));
-        assert!(message("demo:digits?size=9").contains("demo:digits without knobs"));
+        assert!(message("demo:digits?size=9").contains("levels=256, margin=0 to 9, part"));
+        assert!(message("demo:digits?margin=10").contains("`margin=10`"));
     }
 
     /// `NARROWS_SHEET=faces.png NARROWS_FACES=demo:faces?pose=0.5 cargo test -- --ignored sheet`

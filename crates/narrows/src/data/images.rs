@@ -212,7 +212,7 @@ fn upright(bytes: &[u8]) -> image::ImageResult<DynamicImage> {
     Ok(picture)
 }
 
-fn checked_size(width: usize, height: usize) -> Result<(u32, u32)> {
+pub(super) fn checked_size(width: usize, height: usize) -> Result<(u32, u32)> {
     match (u32::try_from(width), u32::try_from(height)) {
         (Ok(w), Ok(h)) if w > 0 && h > 0 && u64::from(w) * u64::from(h) * 4 <= LARGEST => {
             Ok((w, h))

@@ -18,6 +18,7 @@ mod npz;
 mod numbers;
 mod open;
 mod prepare;
+mod resized;
 mod source;
 pub mod synthetic_faces;
 mod table;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::mapped::Content;
 use super::nearest::did_you_mean;
 use super::numbers::Numbers;
-use super::{Dataset, demo, idx, images, labels, npy, npz, table};
+use super::{Dataset, demo, idx, images, labels, npy, npz, resized, table};
 use crate::error::{Error, Result};
 
 /// The formats that are read, as a message lists them.
@@ -58,6 +58,9 @@ pub fn open(spec: &str, options: &OpenOptions) -> Result<Dataset> {
         open_path(spec, options)?
     };
     spec.clone_into(&mut dataset.name);
+    if let Some(size) = options.resize {
+        dataset = resized::bring_to(dataset, size)?;
+    }
     if let Some(file) = &options.labels {
         dataset.labels = Some(labels::read(file, dataset.rows.rows())?);
     }
@@ -185,7 +188,6 @@ fn not_found(path: &Path) -> Error {
 fn refuse_unused(spec: &str, options: &OpenOptions, images: bool, table: bool) -> Result<()> {
     let unused = [
         (options.colour && !images, "--colour", "images"),
-        (options.resize.is_some() && !images, "--resize", "images"),
         (options.label_column.is_some() && !table, "--label-column", "a csv or tsv table"),
     ];
     match unused.into_iter().find(|(unused, ..)| *unused) {
