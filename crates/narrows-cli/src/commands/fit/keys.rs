@@ -54,7 +54,11 @@ const KEYS: &[(&str, &str, &str)] = &[
         "of the output; by default sigmoid for data in 0 … 1, else identity",
         "\"sigmoid\"",
     ),
-    ("model.initialisation", "he, glorot, orthogonal; auto: as suits the activation", ""),
+    (
+        "model.initialisation",
+        "he, glorot, orthogonal; auto: as suits the activation; pca: begin as PCA of the rows",
+        "",
+    ),
     ("model.normalisation", "between layers: none, batch, layer", ""),
     ("model.dropout", "the probability that a number between layers is dropped", ""),
     ("model.top_k", "how many numbers of a code are kept, if not all", "10"),

@@ -2,6 +2,7 @@
 
 mod again;
 mod keys;
+mod rates;
 mod settings;
 mod storeys;
 mod watch;
@@ -34,6 +35,9 @@ pub(super) use settings::sets;
 /// 48·d² bytes (0.2 GB for 2,000 columns) and three blocks of 2,048 rows. Data with more columns than
 /// rows are held; what is trained holds the rows as f32, and keeps a checkpoint in the run folder until it ends: Ctrl-C
 /// writes one, and --resume goes on from it to the same bits.
+///
+/// --find-lr tells which learning rate to give: `narrows fit RECIPE --find-lr` prints the curve of the
+/// loss and, as its last line, the setting.
 ///
 /// Example: narrows fit --model pca --set model.components=30 --data train.npy --out runs/a
 #[derive(Debug, Args)]
@@ -75,6 +79,9 @@ pub(crate) struct FitArgs {
     /// Go on with a training that was interrupted; --out alone tells which
     #[arg(long)]
     resume: bool,
+    /// Find a learning rate: train while it rises, until the loss does, and write nothing
+    #[arg(long, conflicts_with_all = ["out", "resume", "print_recipe"])]
+    find_lr: bool,
     /// Print every key that the kind of model reads, with its default, and stop
     #[arg(long)]
     print_recipe: bool,
@@ -90,7 +97,9 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
     }
     let left = if args.resume { Left::in_folder(&args.out)? } else { None };
     let recipe = recipe(&args, &settings, left.as_ref())?;
-    check_replaceable(&args.out, Folder::Run)?;
+    if !args.find_lr {
+        check_replaceable(&args.out, Folder::Run)?;
+    }
     let dataset = recipe.open()?;
     args.output.say(format!(
         "{}: {} rows × {} columns",
@@ -98,6 +107,9 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
         dataset.rows.rows(),
         dataset.rows.dim()
     ));
+    if args.find_lr {
+        return rates::find(&recipe, &dataset, &args.output);
+    }
     let from = left.map(|left| left.of(&dataset)).transpose()?;
     let begin = Instant::now();
     let fitted = match recipe.model.kind {
