@@ -129,6 +129,17 @@ pub(super) fn printed(kind: Kind) -> String {
     text
 }
 
+/// Every key that a recipe reads, with its value, one a line.
+pub(super) fn settings(recipe: &Recipe) -> String {
+    let values = serde_json::to_value(recipe).expect("a recipe is plain data");
+    let read = KEYS.iter().map(|&(key, ..)| key).filter(|key| recipe.reads(key));
+    let lines = read.filter_map(|key| {
+        let value = key.split('.').fold(&values, |table, part| &table[part]);
+        (!value.is_null()).then(|| format!("{key} = {value}"))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
