@@ -33,9 +33,10 @@ fn each_can_be_fitted() {
             }
         }
         desk.write("recipe.toml", toml::to_string(&recipe).unwrap());
-        let line = "fit recipe.toml --data demo:digits --set train.epochs=1 --json -q --out run";
+        let line = "fit recipe.toml --data demo:digits --set prepare.scale=unit_range \
+                    --set train.epochs=1 --json -q --out run";
         let scores = desk.json(line);
-        let error = scores["training"]["scores"]["squared_error_per_row"].as_f64();
+        let error = scores["training"]["squared_error_per_row"].as_f64();
         let name = path.display();
         assert!(error.is_some_and(|error| error.is_finite() && error > 0.0), "{name}: {scores:#}");
         assert_eq!(
