@@ -2,8 +2,9 @@
 //! MNIST, from drawn weights and from PCA.
 //!
 //! ```text
-//! warm_start ROWS EPOCHS [INITIALISATION]…     squared error per row held out before training and
-//!                                              after each epoch; the data are found by NARROWS_DATA
+//! warm_start ROWS EPOCHS ACTIVATION INITIALISATION…   squared error per row before training, and of
+//!                                                     10,000 other rows after each epoch; the data are
+//!                                                     found by NARROWS_DATA
 //! ```
 
 #![allow(clippy::unwrap_used)]
@@ -33,12 +34,12 @@ fn main() {
         validation: 10_000.0 / rows.rows() as f64,
         ..TrainOptions::network()
     };
-    for initialisation in &words[2..] {
+    for initialisation in &words[3..] {
         let recipe = Recipe::from_value(json!({
             "model": {
                 "kind": "network",
                 "layers": [1000, 500, 250, 30],
-                "activation": std::env::var("ACTIVATION").unwrap_or("silu".to_owned()),
+                "activation": words[2],
                 "initialisation": initialisation,
             }
         }));
