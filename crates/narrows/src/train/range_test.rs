@@ -13,7 +13,7 @@
 //! least of L̄ single directions diverge already.
 //!
 //! Source: L. Smith, Cyclical learning rates for training neural networks (2017), section 3.3; the
-//! smoothing and the tenth are those of S. Gugger and J. Howard, fastai (2018).
+//! smoothing and the tenth are those of S. Gugger, How do you find a good learning rate (2018).
 //!
 //! Differs from the former: there the rate rises linearly, and is read off a curve of accuracies.
 

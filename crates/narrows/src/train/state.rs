@@ -39,16 +39,11 @@ pub struct Progress {
     pub storeys: Vec<StoreyRecord>,
     /// Of gradual fine-tuning: the stages that were finished before, which the rest of this does not
     /// count.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub stages: usize,
     /// What each epoch of those brought.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages_history: Vec<Epoch>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_zero(number: &usize) -> bool {
-    *number == 0
 }
 
 /// A moment of training.

@@ -14,8 +14,8 @@
 //!
 //! The second line is exact: there f(u) − f(−u) = c·u for all u, c = 1 (leaky_relu: 1.01). The third is
 //! nearly so, as only the middle of f is used: p = 0 (elu: 1); E is the mean over p + ¼·N(0, 1), by
-//! Gauss and Hermite at three points, which makes the reading the best linear one. No layer can carry
-//! more scores than the one before it.
+//! Gauss and Hermite at three points, which makes the reading the best linear one of normal scores. σⱼ
+//! is taken as σ₁/100 at least. No layer can carry more scores than the one before it.
 //!
 //! ```text
 //! output     identity: W t + μ, W = Vᵀ;  others: one step of Newton from the mean of each column,
@@ -29,7 +29,7 @@
 //!
 //! Source: M. Seuret et al., PCA-initialized deep neural networks applied to document image analysis
 //! (2017), for principal axes as weights; D. Balduzzi et al., The shattered gradients problem (2017),
-//! section 4, for pairs of units that look linear.
+//! for pairs of units that look linear.
 //!
 //! Differs from the former, where each layer has the axes of what the last one puts out: scores that
 //! pass through unbent stay principal, so one PCA of the rows serves all layers.
