@@ -93,7 +93,7 @@ impl Finetune {
     }
 
     /// A hash of what is learned from: the rows and labels of `dataset`, the encoder of `source`.
-    pub fn fingerprint(&self, source: &Run, dataset: &Dataset) -> String {
+    pub fn fingerprint(source: &Run, dataset: &Dataset) -> String {
         let mut hasher = blake3::Hasher::new();
         let labels = dataset.labels.as_ref().map(|labels| (&labels.names, &labels.classes));
         let prepared = [json!(source.preparation), json!(dataset.content_hash), json!(labels)];

@@ -224,7 +224,8 @@ mod tests {
     const SHAPE: ImageShape = ImageShape { height: 8, width: 8, channels: 1 };
 
     fn desk(rows: &Matrix, undo: bool, corruption: Corruption) -> Desk {
-        let options = AugmentationOptions { shift: 2.0, rotation: 20.0, undo, ..Default::default() };
+        let options =
+            AugmentationOptions { shift: 2.0, rotation: 20.0, undo, ..Default::default() };
         let augmentation = Some(Augmentation { shape: SHAPE, options });
         let task = Task { augmentation, corruption, ..Task::reconstruct(rows) };
         let mut desk = Desk::default();

@@ -174,7 +174,7 @@ fn write(
     out: &Path,
 ) -> Result<()> {
     let begin = Instant::now();
-    let content_hash = asked.fingerprint(run, dataset);
+    let content_hash = Finetune::fingerprint(run, dataset);
     let from = left.map(|left| left.of(&content_hash, &dataset.name)).transpose()?;
     let kind = if asked.regression { "regressor" } else { "classifier" };
     let settings = serde_json::to_value(asked)?;
