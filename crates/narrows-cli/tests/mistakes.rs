@@ -115,6 +115,48 @@ const MISTAKES: &[(&str, &str)] = &[
     ("an option that does nothing", "fit --data good.npy --colour --out runs/kept"),
     ("a recipe that is not TOML", "fit recipe.toml --out runs/kept"),
     ("no such recipe", "fit recipes/mnist.toml --out runs/kept"),
+    (
+        "a storey with a rate for L-BFGS",
+        "fit --model stack --data good.npy --set model.layers=[3,2] --set train.optimizer=lbfgs \
+         --set storey=[{learning_rate=0.1},{}] --out runs/kept",
+    ),
+    (
+        "a key that no storey reads",
+        "fit --model stack --data good.npy --set model.layers=[3,2] --set model.fine_tune_epochs=0 \
+         --set storey=[{kind=\"pca\"},{kind=\"pca\"}] --set train.epochs=3 --out runs/kept",
+    ),
+    (
+        "PCA as the start of layers that are normalised",
+        "fit --model network --data good.npy --set model.initialisation=pca \
+         --set model.normalisation=batch --out runs/kept",
+    ),
+    (
+        "PCA as the start of a code of which some is kept",
+        "fit --model network --data good.npy --set model.initialisation=pca --set model.top_k=2 \
+         --out runs/kept",
+    ),
+    (
+        "PCA as the start of tied layers that bend",
+        "fit --model network --data good.npy --set model.initialisation=pca --set model.tied=true \
+         --set model.activation=tanh --out runs/kept",
+    ),
+    ("a learning rate of what has none", "fit --data good.npy --find-lr"),
+    (
+        "a learning rate of L-BFGS",
+        "fit --model network --data good.npy --set train.optimizer=lbfgs --find-lr",
+    ),
+    (
+        "a learning rate of a stack that begins with PCA",
+        "fit --model stack --data good.npy --set model.layers=[3,2] \
+         --set storey=[{kind=\"pca\"},{}] --find-lr",
+    ),
+    ("fine-tuning that never began, resumed", "finetune --resume --out runs/none"),
+    ("fine-tuning with other settings, resumed", "finetune --resume --mode full --out runs/none"),
+    (
+        "checkpoints of a study",
+        "finetune runs/good --data good.npy --labels classes.txt --label-count 4 \
+         --test-data good.npy --test-labels classes.txt --set train.checkpoint_seconds=5",
+    ),
     ("unknown key", "fit --data good.npy --set model.componets=2 --out runs/kept"),
     ("unknown table", "fit --data good.npy --set modle.components=2 --out runs/kept"),
     (

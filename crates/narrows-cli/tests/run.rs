@@ -265,10 +265,10 @@ fn the_command_of_a_report_makes_the_same_run() {
             &[],
         ),
         (
-            "--model stack --data demo:digits --set prepare.scale=none --set model.layers=[9,5,4] \
+            "--model stack --data demo:digits --set prepare.scale=none --set model.layers=[9,5,4,3] \
              --set objective.corruption.kind=gaussian --set train.epochs=2 \
              --set storey=[{corruption={kind=\"masking\",rate=0.5},epochs=1},{kind=\"pca\"},\
-             {corruption={kind=\"none\"}}] --set model.fine_tune_epochs=1",
+             {corruption={kind=\"none\"}},{}] --set model.fine_tune_epochs=1",
             &[],
         ),
     ];

@@ -15,7 +15,9 @@ use narrows::objective::Loss;
 use narrows::random::Random;
 use narrows::recipe::Finetune;
 use narrows::store::Run;
-use narrows::train::{Epoch, Task, TrainOptions, Unfreezing, finetune, one_hot};
+use narrows::train::{
+    Checkpoint, Epoch, Observer, Step, Task, TrainOptions, Unfreezing, Wish, finetune, one_hot,
+};
 use ndarray::Array2;
 use serde_json::json;
 
@@ -57,7 +59,7 @@ fn teach(network: &mut Network, unfreezing: Unfreezing, epochs: usize) -> Vec<Ep
     let (rows, targets) = (narrow(&x), one_hot(&classes, 3));
     let loss = Loss::SoftmaxCrossEntropy;
     let task = Task { targets: Some(&targets), loss, ..Task::reconstruct(&rows) };
-    finetune(network, &task, unfreezing, &options(epochs), &mut go_on).unwrap()
+    finetune(network, &task, unfreezing, &options(epochs), None, &mut go_on).unwrap()
 }
 
 fn encoder_tensors(network: &Network) -> Vec<(String, Vec<usize>, Vec<f32>)> {
@@ -91,6 +93,60 @@ fn all_layers_learn_at_once_or_one_after_the_other() {
     }
 }
 
+/// Stops after so many steps, with a checkpoint that went through JSON as in a file.
+struct StopAfter(usize, Option<Checkpoint>);
+
+impl Observer for StopAfter {
+    fn step(&mut self, _: &Step) -> Wish {
+        self.0 -= 1;
+        if self.0 == 0 { Wish::Stop } else { Wish::GoOn }
+    }
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> narrows::Result<()> {
+        let progress = json!(checkpoint.progress);
+        self.1 = Some(Checkpoint::from_kept(&progress, checkpoint.vectors.clone())?);
+        Ok(())
+    }
+}
+
+/// Three steps an epoch, and twelve a stage of the gradual one: within stages and at their ends.
+#[test]
+fn it_goes_on_from_any_step_of_any_stage() {
+    let (x, classes) = corners(150);
+    let (rows, targets) = (narrow(&x), one_hot(&classes, 3));
+    let loss = Loss::SoftmaxCrossEntropy;
+    let task = Task { targets: Some(&targets), loss, ..Task::reconstruct(&rows) };
+    let options = TrainOptions { average: 0.9, ..options(12) };
+    let start = || encoder().with_head(3, true, 0);
+    let losses = |history: Vec<Epoch>| -> Vec<_> {
+        history.iter().map(|epoch| (epoch.epoch, epoch.loss)).collect()
+    };
+    for unfreezing in [Unfreezing::Frozen, Unfreezing::Full, Unfreezing::Gradual] {
+        let mut whole = start();
+        let history = finetune(&mut whole, &task, unfreezing, &options, None, &mut go_on).unwrap();
+        let expected = losses(history);
+        let mut stages = Vec::new();
+        for steps in [2, 12, 13, 19, 24, 25, 35] {
+            let mut observer = StopAfter(steps, None);
+            let stopped = finetune(&mut start(), &task, unfreezing, &options, None, &mut observer);
+            assert!(matches!(stopped, Err(Error::Interrupted { .. })));
+            stages.push(observer.1.as_ref().unwrap().progress.stages);
+            let mut resumed = start();
+            let from = observer.1;
+            let history =
+                finetune(&mut resumed, &task, unfreezing, &options, from, &mut go_on).unwrap();
+            assert_eq!(losses(history), expected, "{unfreezing:?}, {steps}");
+            assert_eq!(resumed.tensors(), whole.tensors(), "{unfreezing:?}, {steps}");
+        }
+        let gradual = unfreezing == Unfreezing::Gradual;
+        assert_eq!(stages, if gradual { [0, 0, 1, 1, 1, 2, 2] } else { [0; 7] });
+    }
+    // One of another mode is refused, in words.
+    let mut observer = StopAfter(30, None);
+    finetune(&mut start(), &task, Unfreezing::Gradual, &options, None, &mut observer).unwrap_err();
+    let other = finetune(&mut start(), &task, Unfreezing::Full, &options, observer.1, &mut go_on);
+    assert!(other.unwrap_err().to_string().contains("2 finished stages of 1"));
+}
+
 #[test]
 fn gradual_unfreezing_begins_with_the_head_alone() {
     let start = encoder().with_head(3, true, 0);
@@ -105,10 +161,10 @@ fn gradual_unfreezing_begins_with_the_head_alone() {
     };
     let gradual = Unfreezing::Gradual;
     let history =
-        finetune(&mut network, &task, gradual, &options(12), &mut first_of_three).unwrap();
+        finetune(&mut network, &task, gradual, &options(12), None, &mut first_of_three).unwrap();
     assert_eq!(history.len(), 4);
     assert_eq!(encoder_tensors(&network), encoder_tensors(&start));
-    let few = finetune(&mut network, &task, gradual, &options(2), &mut go_on);
+    let few = finetune(&mut network, &task, gradual, &options(2), None, &mut go_on);
     assert!(few.unwrap_err().to_string().contains("at least 3 epochs"));
 }
 
@@ -186,7 +242,7 @@ fn what_is_kept_predicts_the_same_bits() {
         let dataset = dataset(&x, &names);
         let settings = json!({ "train": { "epochs": 5 } });
         let asked = Finetune { regression, ..Finetune::from_settings(&settings, 3).unwrap() };
-        let fitted = asked.fit(&source(&dataset), &dataset, &mut go_on).unwrap();
+        let fitted = asked.fit(&source(&dataset), &dataset, None, &mut go_on).unwrap();
         let folder = tempfile::tempdir().unwrap();
         fitted.run.write_into(folder.path()).unwrap();
         let opened = Run::open(folder.path()).unwrap();
@@ -212,7 +268,7 @@ fn threads_do_not_change_a_bit() {
                 unfreezing: Unfreezing::Gradual,
                 ..Finetune::from_settings(&settings, 3).unwrap()
             };
-            bits(&asked.fit(&source(&dataset), &dataset, &mut go_on).unwrap().run, &x)
+            bits(&asked.fit(&source(&dataset), &dataset, None, &mut go_on).unwrap().run, &x)
         })
     };
     let one = run(1);
@@ -235,7 +291,7 @@ fn a_number_is_told_in_its_own_units() {
         unfreezing: Unfreezing::Frozen,
         ..Finetune::from_settings(&json!({ "train": { "learning_rate": 1e-2 } }), 0).unwrap()
     };
-    let fitted = asked.fit(&source, &dataset, &mut go_on).unwrap();
+    let fitted = asked.fit(&source, &dataset, None, &mut go_on).unwrap();
     for (told, truth) in bits(&fitted.run, &x).iter().zip(truth) {
         assert!((told - truth).abs() < 15.0, "{told}, not {truth}");
     }

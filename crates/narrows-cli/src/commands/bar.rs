@@ -1,15 +1,18 @@
-//! A bar that shows how far a training is.
+//! A bar that shows how far a training is; lines now and then where nobody watches a terminal.
 
+use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use narrows::train::{Beginning, Epoch, Observer, Step, Wish};
 
 use super::{Output, figure};
 
 /// Parts that the bar is divided into.
 const PARTS: f64 = 1000.0;
+/// Between two lines.
+const LINES: Duration = Duration::from_secs(10);
 
 /// Shows a training that keeps no checkpoint.
 pub(super) struct Bar<'a> {
@@ -17,6 +20,8 @@ pub(super) struct Bar<'a> {
     bar: ProgressBar,
     last_drawn: Option<Instant>,
     validation: Option<f64>,
+    /// Where there are lines: when the last was said, and where the training began.
+    lines: Option<(Instant, Option<(Instant, f64)>)>,
 }
 
 impl<'a> Bar<'a> {
@@ -24,7 +29,8 @@ impl<'a> Bar<'a> {
         let bar = if output.quiet { ProgressBar::hidden() } else { ProgressBar::new(PARTS as u64) };
         let style = ProgressStyle::with_template("{bar:24} {msg}  {eta} left");
         let bar = bar.with_style(style.unwrap_or(ProgressStyle::default_bar()));
-        Self { output, bar, last_drawn: None, validation: None }
+        let lines = (!io::stderr().is_terminal()).then(|| (Instant::now(), None));
+        Self { output, bar, last_drawn: None, validation: None, lines }
     }
 
     /// Forgets what was measured and how fast it went, for a training that begins.
@@ -35,19 +41,39 @@ impl<'a> Bar<'a> {
 
     /// Moves on, ten times a second at most.
     pub(super) fn draw(&mut self, step: &Step) {
+        if self.lines.is_some() {
+            return self.write(step);
+        }
         if self.last_drawn.is_some_and(|last| last.elapsed() <= Duration::from_millis(100)) {
             return;
         }
         self.last_drawn = Some(Instant::now());
         self.bar.set_position((PARTS * step.done) as u64);
+        self.bar.set_message(self.told(step));
+    }
+
+    fn told(&self, step: &Step) -> String {
         let validation = self.validation.map(|loss| format!(", validation {}", figure(loss)));
-        self.bar.set_message(format!(
+        format!(
             "epoch {}: loss {}{}  {:.0} rows/s",
             step.epoch + 1,
             figure(step.loss),
             validation.unwrap_or_default(),
             step.rows_per_second
-        ));
+        )
+    }
+
+    /// Says where it is, every ten seconds at most.
+    fn write(&mut self, step: &Step) {
+        let Some((said, begun)) = &mut self.lines else { return };
+        let (start, from) = *begun.get_or_insert((Instant::now(), step.done));
+        if said.elapsed() < LINES {
+            return;
+        }
+        *said = Instant::now();
+        let rest = (1.0 - step.done) / (step.done - from).max(1e-9);
+        let left = start.elapsed().mul_f64(rest.min(1e6));
+        self.output.say(format!("{}  {} left", self.told(step), HumanDuration(left)));
     }
 
     /// Takes the bar away.

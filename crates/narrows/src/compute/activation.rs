@@ -68,6 +68,11 @@ impl Activation {
         self == Self::Sigmoid
     }
 
+    /// Value and slope at `x`.
+    pub fn at(self, x: f64) -> (f64, f64) {
+        value_and_slope(self, x)
+    }
+
     /// The factor of the standard deviation of weights that keeps the size of signals from layer to
     /// layer: √2 where half of the inputs are cut off, else 1.
     pub fn gain(self) -> f64 {

@@ -19,6 +19,12 @@ mod rows;
 mod softmax;
 mod thin_out;
 
+/// How many threads share the work: as many as the processor has, or as the environment variable
+/// `RAYON_NUM_THREADS` says. No result depends on it.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
 pub use activation::{Activation, activate};
 pub use cross_product::add_cross_products;
 pub use decompose::{

@@ -1,5 +1,6 @@
 //! From a run to a run that predicts labels.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{CorruptionTable, DataTable, Fitted, Recipe};
@@ -10,13 +11,16 @@ use crate::evaluate::Classification;
 use crate::model::{Answer, Model, Network, Predictor, network};
 use crate::objective::Loss;
 use crate::store::Run;
-use crate::train::{self, FewLabels, Observer, Outcome, Task, TrainOptions, Unfreezing, one_hot};
+use crate::train::{
+    self, Checkpoint, FewLabels, Observer, Outcome, Task, TrainOptions, Unfreezing, one_hot,
+};
 
 /// Fewer steps teach little, however few the rows.
 const LEAST_STEPS: usize = 2000;
 
 /// Everything that fine-tuning can be told.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Finetune {
     /// The folder of the run whose encoder is used, as the configuration will name it.
     pub source: String,
@@ -33,8 +37,10 @@ pub struct Finetune {
     /// The probability that a number between the layers is dropped in training, in place of that of
     /// the run.
     pub dropout: Option<f64>,
-    /// How they learn.
+    /// How they learn; its seed is `seed`.
     pub train: TrainOptions,
+    /// Seed of everything random.
+    pub seed: u64,
     /// Epochs are added until there are so many steps.
     pub least_steps: usize,
 }
@@ -71,7 +77,8 @@ impl Finetune {
             scratch: false,
             corruption: recipe.objective.corruption,
             dropout,
-            train: TrainOptions { seed, ..recipe.train },
+            train: recipe.train,
+            seed,
             least_steps: if epochs_given { 0 } else { LEAST_STEPS },
         })
     }
@@ -85,7 +92,22 @@ impl Finetune {
         }
     }
 
-    /// Puts a head on the encoder of `source` and teaches it the labels of `dataset`.
+    /// A hash of what is learned from: the rows and labels of `dataset`, the encoder of `source`.
+    pub fn fingerprint(source: &Run, dataset: &Dataset) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let labels = dataset.labels.as_ref().map(|labels| (&labels.names, &labels.classes));
+        let prepared = [json!(source.preparation), json!(dataset.content_hash), json!(labels)];
+        prepared.iter().for_each(|part| {
+            hasher.update(part.to_string().as_bytes());
+        });
+        for (name, _, values) in source.model.encoder().tensors() {
+            hasher.update(name.as_bytes()).update(bytemuck::cast_slice(&values));
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// Puts a head on the encoder of `source` and teaches it the labels of `dataset`, from the start or
+    /// from a checkpoint.
     ///
     /// The rows are held as f32, and the codes of frozen layers beside them.
     ///
@@ -95,18 +117,19 @@ impl Finetune {
         &self,
         source: &Run,
         dataset: &Dataset,
+        mut from: Option<Checkpoint>,
         observer: &mut dyn Observer,
     ) -> Result<Fitted> {
         let labels = labels(dataset)?;
         let encoder = self.encoder(source)?;
-        let seed = self.train.seed;
+        let seed = self.seed;
         let encoder = if self.scratch { encoder.from_scratch(seed) } else { encoder };
         let rows = prepared(source, dataset)?;
-        let train = self.train.clone().with_least_steps(self.least_steps, rows.rows());
+        let train = self.training().with_least_steps(self.least_steps, rows.rows());
         let task = self.task(source, &rows)?;
         let mut learn = |network: &mut Network, targets: &Matrix, loss| {
             let task = Task { targets: Some(targets), loss, ..task.clone() };
-            train::finetune(network, &task, self.unfreezing, &train, observer)
+            train::finetune(network, &task, self.unfreezing, &train, from.take(), observer)
         };
         let (network, answer, history) = if self.regression {
             let numbers = numbers(labels)?;
@@ -171,10 +194,14 @@ impl Finetune {
             counts,
             seeds,
             unfreezing: self.unfreezing,
-            train: self.train.clone(),
+            train: self.training(),
             least_steps: self.least_steps,
         }
         .run(tell)
+    }
+
+    fn training(&self) -> TrainOptions {
+        TrainOptions { seed: self.seed, ..self.train.clone() }
     }
 
     /// The layers under the head.
@@ -260,9 +287,6 @@ fn check_tables(settings: &Value) -> Result<()> {
     };
     if let Some(key) = keys.into_iter().find(|key| !read(key)) {
         return refuse(format!("'{key}'"));
-    }
-    if settings["train"].get("checkpoint_seconds").is_some() {
-        return refuse("'train.checkpoint_seconds', of which there are none".to_owned());
     }
     if settings["train"]["augmentation"].get("undo").is_some() {
         return refuse("'train.augmentation.undo', where nothing is rebuilt".to_owned());

@@ -4,6 +4,7 @@
 //! `[train]`.
 
 mod finetune;
+mod rate;
 mod reading;
 mod stack;
 mod tables;
@@ -26,6 +27,7 @@ use crate::data::{
 use crate::error::{Error, Result};
 use crate::evaluate::{Certificate, Evaluation, evaluate};
 use crate::model::linear::{Linear, LinearOptions};
+use crate::model::network::Initialisation;
 use crate::model::pca::{Components, MissingOptions, Pca, PcaOptions};
 use crate::model::{Autoencoder, Model, Network};
 use crate::objective::Loss;
@@ -201,14 +203,19 @@ impl Recipe {
         ))
     }
 
+    /// The linear autoencoder before training.
+    fn linear(&self, rows: &Prepared<'_>) -> Result<Linear> {
+        let (latent_dim, tied) = (self.latent_dim(rows), self.model.tied);
+        Linear::new(rows, &LinearOptions { latent_dim, tied }, self.seed)
+    }
+
     fn fit_linear(
         &self,
         rows: &Prepared<'_>,
         from: Option<Checkpoint>,
         observer: &mut dyn Observer,
     ) -> Result<(Linear, Vec<Epoch>)> {
-        let (latent_dim, tied) = (self.latent_dim(rows), self.model.tied);
-        let mut linear = Linear::new(rows, &LinearOptions { latent_dim, tied }, self.seed)?;
+        let mut linear = self.linear(rows)?;
         let held = train::read(rows)?;
         let task = Task::reconstruct(&held);
         let history = train::fit(&mut linear, &task, &self.training(), from, observer)?;
@@ -237,7 +244,12 @@ impl Recipe {
         self.objective.corruption.corruption().check()?;
         self.objective.sparsity.sparsity().check(self.model.code_activation)?;
         let options = self.model.network(decided.output);
-        Network::new(rows.dim(), &options, decided.loss.takes_logits(), self.seed)
+        let mut network =
+            Network::new(rows.dim(), &options, decided.loss.takes_logits(), self.seed)?;
+        if options.initialisation == Initialisation::Pca {
+            network.start_from_pca(rows, self.seed)?;
+        }
+        Ok(network)
     }
 
     /// Refuses a loss that does not suit the output or the data.
@@ -278,15 +290,20 @@ impl Recipe {
         from: Option<Checkpoint>,
         observer: &mut dyn Observer,
     ) -> Result<(Network, Vec<Epoch>)> {
-        let decided = self.decide(rows.preparation.bounds());
         let held = train::read(rows)?;
-        let task = Task {
-            sparsity: self.objective.sparsity.sparsity(),
-            augmentation: self.train.augmentation.of(rows.preparation.image())?,
-            ..decided.task(&held, &self.objective.corruption)
-        };
+        let task = self.task(&held, rows.preparation)?;
         let history = train::fit(&mut network, &task, &self.training(), from, observer)?;
         Ok((network, history))
+    }
+
+    /// What a network is to learn from prepared rows.
+    fn task<'a>(&self, held: &'a Matrix, preparation: &Preparation) -> Result<Task<'a>> {
+        let decided = self.decide(preparation.bounds());
+        Ok(Task {
+            sparsity: self.objective.sparsity.sparsity(),
+            augmentation: self.train.augmentation.of(preparation.image())?,
+            ..decided.task(held, &self.objective.corruption)
+        })
     }
 
     fn training(&self) -> TrainOptions {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Recipe;
-use super::tables::{Kind, READ_WHERE, StoreyTable};
+use super::tables::{Kind, READ_WHERE, StoreyKind, StoreyTable};
 use crate::data;
 use crate::error::{Error, Result};
 
@@ -27,21 +27,31 @@ pub(super) fn read(given: &Value) -> Result<Recipe> {
     }
     lay_over(&mut whole, given);
     let recipe = serde_json::from_value(whole).map_err(misfits)?;
-    check_read(given, &plain(&recipe))?;
-    for (_, objective) in storeys(given) {
+    check_read("read the recipe", given, &plain(&recipe))?;
+    for (place, (_, own)) in storeys(given).enumerate() {
         let mut whole = plain(&Recipe::of(Kind::Stack));
-        lay_over(&mut whole, &objective);
-        check_read(&objective, &whole)?;
+        whole["train"]["optimizer"] = json!(recipe.train.optimizer);
+        lay_over(&mut whole, &own);
+        check_read(&format!("read [[storey]] {} of the recipe", place + 1), &own, &whole)?;
+    }
+    if recipe.model.kind == Kind::Stack {
+        check_stages(given, &recipe)?;
     }
     Ok(recipe)
 }
 
-/// What storeys have of their own; its tables stand for those of [objective], and are checked so.
+/// What storeys have of their own; its tables stand for those of [objective], its numbers for those of
+/// [train], and are checked so.
 fn storeys(given: &Value) -> impl Iterator<Item = (&Value, Value)> {
     given["storey"].as_array().into_iter().flatten().map(|storey| {
-        let tables = storey.as_object().into_iter().flatten().filter(|(_, own)| own.is_object());
-        let tables: Map<_, _> = tables.map(|(key, own)| (key.clone(), own.clone())).collect();
-        (storey, json!({ "objective": tables }))
+        let keys = storey
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(key, own)| *key != "kind" && !own.is_null());
+        let keys = keys.map(|(key, own)| (key.clone(), own.clone()));
+        let (tables, numbers): (Map<_, _>, Map<_, _>) = keys.partition(|(_, own)| own.is_object());
+        (storey, json!({ "objective": tables, "train": numbers }))
     })
 }
 
@@ -141,8 +151,50 @@ pub(super) fn drop_unread(config: &mut Value, kind: Kind) {
     }
 }
 
+/// Refuses a key that no stage of a stack would read: all its storeys have one of their own or are PCA,
+/// or there is no fine-tuning.
+fn check_stages(given: &Value, recipe: &Recipe) -> Result<()> {
+    let usual = vec![StoreyTable::default(); recipe.model.layers.len()];
+    let storeys = if recipe.storey.is_empty() { &usual } else { &recipe.storey };
+    let trained = || storeys.iter().filter(|storey| storey.kind != StoreyKind::Pca);
+    let (any, tuned) = (trained().next().is_some(), recipe.model.fine_tune_epochs != Some(0));
+    let noisy = tuned && recipe.model.fine_tune_corruption;
+    let is_pca =
+        |place: usize| storeys.get(place).is_some_and(|storey| storey.kind == StoreyKind::Pca);
+    let last = recipe.model.layers.len().saturating_sub(1);
+    let stages = [
+        ("train", any || tuned),
+        ("objective", any || tuned),
+        ("model.initialisation", any),
+        ("model.activation", (0..last).any(|place| !is_pca(place))),
+        ("model.code_activation", !is_pca(last)),
+        ("model.fine_tune_corruption", tuned),
+        (
+            "train.epochs",
+            trained().any(|storey| storey.epochs.is_none())
+                || recipe.model.fine_tune_epochs.is_none(),
+        ),
+        ("train.learning_rate", trained().any(|storey| storey.learning_rate.is_none()) || tuned),
+        ("objective.sparsity", trained().any(|storey| storey.sparsity.is_none())),
+        (
+            "objective.corruption",
+            trained().any(|storey| storey.corruption.is_none())
+                || noisy && storeys.first().is_some_and(|storey| storey.corruption.is_none()),
+        ),
+    ];
+    match stages.iter().find(|(key, read)| !read && at(given, key).is_some()) {
+        None => Ok(()),
+        Some((key, _)) => Err(Error::mistake(
+            "read the recipe",
+            format!("a storey, or a fine-tuning of the whole, that reads `{key}`"),
+            "storeys that are PCA or have their own, and a whole that does not read it",
+            "leave it out",
+        )),
+    }
+}
+
 /// Refuses a key that was given and would silently do nothing.
-fn check_read(given: &Value, recipe: &Value) -> Result<()> {
+fn check_read(operation: &str, given: &Value, recipe: &Value) -> Result<()> {
     let chosen = |key| at(recipe, key).and_then(Value::as_str).unwrap_or_default();
     let ignored = READ_WHERE
         .iter()
@@ -153,7 +205,7 @@ fn check_read(given: &Value, recipe: &Value) -> Result<()> {
         READ_WHERE.iter().filter(|(_, other, values)| other == by && values.contains(&value));
     let read: Vec<&str> = read.map(|(key, ..)| *key).collect();
     Err(Error::mistake(
-        "read the recipe",
+        operation,
         format!("`{by}` to be {} where `{key}` is given", values.join(" or ")),
         format!("`{value}`, which does not read it"),
         match read[..] {

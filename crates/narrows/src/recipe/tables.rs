@@ -55,7 +55,7 @@ pub struct ModelTable {
     /// Network: the function of the output; by default sigmoid where the data lie between 0 and 1,
     /// else identity.
     pub output_activation: Option<Activation>,
-    /// Network: how weights are drawn.
+    /// Network: how weights are drawn, or `pca`.
     pub initialisation: Initialisation,
     /// Network: what brings numbers to mean 0 and variance 1 between layers.
     pub normalisation: Normalisation,

@@ -112,7 +112,11 @@ fn read_config(folder: &Path) -> Result<Value> {
         return Err(other(what, "use `narrows faces identify`, `verify` or `add`".into()));
     }
     if !folder.join(WEIGHTS).exists() && folder.join(CHECKPOINT).is_dir() {
-        let remedy = format!("go on with `narrows fit --resume --out {}`", folder.display());
+        let command = match config["model"]["kind"].as_str() {
+            Some("classifier" | "regressor") => "finetune",
+            _ => "fit",
+        };
+        let remedy = format!("go on with `narrows {command} --resume --out {}`", folder.display());
         return Err(other("where training has not finished", remedy));
     }
     Ok(config)

@@ -143,7 +143,7 @@ impl FewLabels<'_> {
         let options = options.with_least_steps(self.least_steps, rows.rows());
         let (targets, loss) = (Some(targets), Loss::SoftmaxCrossEntropy);
         let task = Task { rows, targets, loss, ..self.task.clone() };
-        finetune(&mut network, &task, unfreezing, &options, &mut go_on)?;
+        finetune(&mut network, &task, unfreezing, &options, None, &mut go_on)?;
         Ok(network)
     }
 

@@ -21,6 +21,7 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::state::misfit;
 use super::{Beginning, Checkpoint, Epoch, Observer, Step, Task, TrainOptions, Wish, fit};
 use crate::compute::Matrix;
 use crate::error::{Error, Result};
@@ -40,7 +41,8 @@ pub enum Unfreezing {
     Gradual,
 }
 
-/// Minimises the loss of `task` over a network with a head, from the parameters that it has.
+/// Minimises the loss of `task` over a network with a head, from the parameters that it has; or from a
+/// checkpoint, where the layers that stay as they are are still taken from `network`.
 ///
 /// # Errors
 /// As [`fit`]; if there are fewer epochs than stages; if rows are to be augmented or corrupted and
@@ -50,6 +52,7 @@ pub fn finetune(
     task: &Task<'_>,
     unfreezing: Unfreezing,
     options: &TrainOptions,
+    mut from: Option<Checkpoint>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Epoch>> {
     let depth = network.encoder_depth();
@@ -59,18 +62,24 @@ pub fn finetune(
         Unfreezing::Gradual => (0..=depth).rev().collect(),
     };
     check(&stages, task, options)?;
-    let mut history: Vec<Epoch> = Vec::new();
-    for (stage, &frozen) in stages.iter().enumerate() {
+    let progress = from.as_mut().map(|from| &mut from.progress);
+    let (finished, mut history) = progress.map_or((0, Vec::new()), |progress| {
+        (std::mem::take(&mut progress.stages), std::mem::take(&mut progress.stages_history))
+    });
+    if finished >= stages.len() {
+        return Err(misfit(format!("{finished} finished stages of {}", stages.len())));
+    }
+    for (stage, &frozen) in stages.iter().enumerate().skip(finished) {
         let until = |stage: usize| options.epochs * stage / stages.len();
         let options = TrainOptions { epochs: until(stage + 1) - until(stage), ..options.clone() };
         let (before, stages) = (history.len(), stages.len());
-        let mut staged = Staged { observer: &mut *observer, before, stage, stages, ended: false };
-        history.extend(
-            train_from(network, task, frozen, &options, &mut staged)?
-                .into_iter()
-                .map(|epoch| Epoch { epoch: before + epoch.epoch, ..epoch }),
-        );
-        if staged.ended {
+        let observer = &mut *observer;
+        let mut staged = Staged { observer, before: &history, stage, stages, ended: false };
+        let learned = train_from(network, task, frozen, &options, from.take(), &mut staged)?;
+        let ended = staged.ended;
+        let learned = learned.into_iter();
+        history.extend(learned.map(|epoch| Epoch { epoch: before + epoch.epoch, ..epoch }));
+        if ended {
             break;
         }
     }
@@ -83,15 +92,16 @@ fn train_from(
     task: &Task<'_>,
     frozen: usize,
     options: &TrainOptions,
+    from: Option<Checkpoint>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Epoch>> {
     if frozen == 0 {
-        return fit(network, task, options, None, observer);
+        return fit(network, task, options, from, observer);
     }
     let features = network.through(task.rows, 0..frozen);
     let mut tail = network.tail(frozen);
     let task = Task { rows: &features, ..task.clone() };
-    let history = fit(&mut tail, &task, options, None, observer)?;
+    let history = fit(&mut tail, &task, options, from, observer)?;
     network.set_tail(frozen, tail);
     Ok(history)
 }
@@ -125,8 +135,8 @@ fn check(stages: &[usize], task: &Task<'_>, options: &TrainOptions) -> Result<()
 /// Tells of a stage as of a part of the whole.
 struct Staged<'a> {
     observer: &'a mut dyn Observer,
-    /// Epochs of earlier stages.
-    before: usize,
+    /// What the epochs of earlier stages brought.
+    before: &'a [Epoch],
     stage: usize,
     stages: usize,
     ended: bool,
@@ -134,23 +144,27 @@ struct Staged<'a> {
 
 impl Observer for Staged<'_> {
     fn begin(&mut self, beginning: &Beginning) {
-        self.observer.begin(&Beginning { epochs_done: self.before, ..*beginning });
+        let epochs_done = self.before.len() + beginning.epochs_done;
+        self.observer.begin(&Beginning { epochs_done, ..*beginning });
     }
 
     fn step(&mut self, step: &Step) -> Wish {
         let done = (self.stage as f64 + step.done) / self.stages as f64;
-        self.observer.step(&Step { done, epoch: self.before + step.epoch, ..*step })
+        self.observer.step(&Step { done, epoch: self.before.len() + step.epoch, ..*step })
     }
 
     fn epoch(&mut self, epoch: &Epoch) -> ControlFlow<()> {
-        let whole = Epoch { epoch: self.before + epoch.epoch, ..epoch.clone() };
+        let whole = Epoch { epoch: self.before.len() + epoch.epoch, ..epoch.clone() };
         let flow = self.observer.epoch(&whole);
         self.ended = flow.is_break();
         flow
     }
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        self.observer.checkpoint(checkpoint)
+        let mut whole = checkpoint.clone();
+        whole.progress.stages = self.stage;
+        whole.progress.stages_history = self.before.to_vec();
+        self.observer.checkpoint(&whole)
     }
 }
 

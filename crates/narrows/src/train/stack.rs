@@ -22,7 +22,7 @@ use super::{Beginning, Checkpoint, Epoch, Observer, Step, Task, TrainOptions, Wi
 use crate::compute::Matrix;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
-use crate::model::network::{self, NetworkOptions, Shape};
+use crate::model::network::{self, Initialisation, NetworkOptions, Shape};
 use crate::model::pca::{Components, PcaOptions};
 use crate::model::{Autoencoder, Model, Network, Pca};
 use crate::objective::Loss;
@@ -200,13 +200,28 @@ impl Stack<'_> {
             let pca = Pca::fit_source(input, &options)?;
             return Ok((Network::of_pca(&pca, shape.tied), Vec::new()));
         };
-        // Storeys of one shape are not to begin with the same weights.
-        let mut random = Random::numbered(self.seed, "storey", &[place as u64]);
-        let seed = random.below(u32::MAX as usize) as u64;
-        let mut network = Network::new(input.cols(), shape, task.loss.takes_logits(), seed)?;
+        let mut network = self.untrained(place, input, task)?;
         let task = Task { rows: input, ..task.clone() };
         let history = fit(&mut network, &task, options, from.take(), observer)?;
         Ok((network, history))
+    }
+
+    /// Storey `place` on its input, before it has learned anything.
+    pub(crate) fn untrained(
+        &self,
+        place: usize,
+        input: &Matrix,
+        task: &Task<'_>,
+    ) -> Result<Network> {
+        // Storeys of one shape are not to begin with the same weights.
+        let mut random = Random::numbered(self.seed, "storey", &[place as u64]);
+        let seed = random.below(u32::MAX as usize) as u64;
+        let shape = &self.storeys[place].shape;
+        let mut network = Network::new(input.cols(), shape, task.loss.takes_logits(), seed)?;
+        if shape.initialisation == Initialisation::Pca {
+            network.start_from_pca(input, seed)?;
+        }
+        Ok(network)
     }
 
     /// What storey `place` brought, measured on all its input.

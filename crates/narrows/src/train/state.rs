@@ -37,6 +37,13 @@ pub struct Progress {
     /// Of a stack: the storeys that were finished before, which the rest of this does not count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub storeys: Vec<StoreyRecord>,
+    /// Of gradual fine-tuning: the stages that were finished before, which the rest of this does not
+    /// count.
+    #[serde(default)]
+    pub stages: usize,
+    /// What each epoch of those brought.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages_history: Vec<Epoch>,
 }
 
 /// A moment of training.

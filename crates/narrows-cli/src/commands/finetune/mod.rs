@@ -3,57 +3,69 @@
 mod study;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use narrows::Error;
-use narrows::data::Dataset;
+use narrows::data::{Dataset, OpenOptions};
 use narrows::model::{Answer, Model};
 use narrows::recipe::{CorruptionTable, DataTable, Finetune, Fitted};
 use narrows::store::{Folder, Run, check_replaceable, write_folder, write_json};
 use narrows::train::Unfreezing;
 use serde_json::{Value, json};
 
-use super::bar::Bar;
-use super::{Output, RunOnData, Screen, figure, fit, quoted};
+use super::fit::{self, Asked, Left, Watch, begun};
+use super::{Output, Screen, figure, open_like, quoted};
 
 /// Teach the encoder of a run what rows are called, with few labels or many
 ///
 /// A head on the codes learns the labels: a softmax over classes, or a number. Any run will do, PCA
 /// too. The result is a run for `narrows predict`. With --label-count nothing is written: it compares,
 /// for each number of labels, this encoder, the same layers from random weights, and logistic
-/// regression on the rows and on PCA codes of the same width.
+/// regression on the rows and on PCA codes of the same width. Until it ends there is a checkpoint in the
+/// run folder: Ctrl-C writes one, and --resume goes on from it to the same bits.
 ///
 /// Example: narrows finetune runs/a --data train.npy --labels train-labels.npy --out runs/b
 #[derive(Debug, Args)]
 pub(crate) struct FinetuneArgs {
-    #[command(flatten)]
-    on: RunOnData,
+    /// The run folder that `narrows fit` wrote
+    #[arg(required_unless_present = "resume", requires = "data")]
+    run: Option<PathBuf>,
+    /// Rows: a file, a folder of pictures, `PATH#name` in an npz, or `demo:digits`
+    #[arg(long, value_name = "PATH", required_unless_present = "resume", requires = "run")]
+    data: Option<String>,
+    /// The column of a table that holds the labels, and is left out of the rows [default: that of
+    /// the training data, where it is there]
+    #[arg(long, value_name = "NAME", requires = "run")]
+    label_column: Option<String>,
     /// A file with one label per row
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", requires = "run")]
     labels: Option<String>,
     /// What labels are: names of classes, or numbers
-    #[arg(long, value_enum, default_value_t = Task::Classification)]
+    #[arg(long, value_enum, default_value_t = Task::Classification, requires = "run")]
     task: Task,
     /// Which layers learn: the head alone, all, or the head first and then one more from the top in
     /// each stage
-    #[arg(long, value_enum, default_value_t = Mode::Full)]
+    #[arg(long, value_enum, default_value_t = Mode::Full, requires = "run")]
     mode: Mode,
     /// Draw the encoder anew, for comparison
-    #[arg(long, conflicts_with = "label_count")]
+    #[arg(long, conflicts_with = "label_count", requires = "run")]
     scratch: bool,
     /// Set any key of `train` or `objective.corruption` (noise on the rows while they are learned), or
     /// model.dropout, as in train.epochs=50
-    #[arg(long = "set", value_name = "KEY=VALUE")]
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "run")]
     sets: Vec<String>,
     /// Seed of everything random
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, requires = "run")]
     seed: u64,
     /// The run folder to write; an earlier run of that name is replaced at the end
     #[arg(long, value_name = "DIR", required_unless_present = "label_count")]
     out: Option<PathBuf>,
+    /// Go on with a training that was interrupted; --out alone tells which
+    #[arg(long, conflicts_with = "label_count")]
+    resume: bool,
     /// Study few labels: how many rows have one, as in 100,1000
     #[arg(
         long,
@@ -91,14 +103,48 @@ enum Mode {
 
 pub(crate) fn run(args: FinetuneArgs) -> Result<()> {
     let settings = fit::sets(&args.sets)?;
-    let asked = Finetune::from_settings(&settings, args.seed)?;
-    if let Some(out) = &args.out {
-        check_replaceable(out, Folder::Run)?;
-    }
-    let (run, dataset) = args.on.open(args.labels.clone())?;
+    let said = Finetune::from_settings(&settings, args.seed)?;
+    let Some(out) = &args.out else {
+        if settings["train"].get("checkpoint_seconds").is_some() {
+            let remedy = "leave it out";
+            let got = "'train.checkpoint_seconds'";
+            return Err(
+                Error::mistake("study few labels", "keys that it reads", got, remedy).into()
+            );
+        }
+        let (asked, run, dataset) = open(&args, said)?;
+        return study::run(&args, &asked, &run, &dataset);
+    };
+    check_replaceable(out, Folder::Run)?;
+    let left = match args.resume {
+        true => Left::in_folder("finetune", out, serde_json::from_value)?,
+        false => None,
+    };
+    let (asked, run, dataset) = match &args.run {
+        Some(_) => {
+            let (said, run, dataset) = open(&args, said)?;
+            (begun(left.as_ref(), Some(said), out)?, run, dataset)
+        }
+        None => open_again(begun(left.as_ref(), None, out)?)?,
+    };
+    write(&args, &asked, (&run, &dataset), left, out)?;
+    args.output.say(format!("written: {}", out.display()));
+    Ok(())
+}
+
+/// Run and data, and everything that is asked for, as the options say.
+fn open(args: &FinetuneArgs, said: Finetune) -> Result<(Finetune, Run, Dataset)> {
+    let source = args.run.clone().unwrap_or_default();
+    let run = Run::open(&source)?;
+    let given = OpenOptions {
+        label_column: args.label_column.clone(),
+        labels: args.labels.clone(),
+        ..Default::default()
+    };
+    let dataset = open_like(&run, args.data.as_deref().unwrap_or_default(), given)?;
     let asked = Finetune {
-        source: args.on.run.display().to_string(),
-        data: data_table(&args, &run),
+        source: source.display().to_string(),
+        data: data_table(args, &run),
         regression: args.task == Task::Regression,
         unfreezing: match args.mode {
             Mode::Frozen => Unfreezing::Frozen,
@@ -106,29 +152,42 @@ pub(crate) fn run(args: FinetuneArgs) -> Result<()> {
             Mode::Gradual => Unfreezing::Gradual,
         },
         scratch: args.scratch,
-        ..asked
+        ..said
     };
-    match &args.out {
-        Some(out) => {
-            write(&args, &asked, &run, &dataset, out)?;
-            args.output.say(format!("written: {}", out.display()));
-            Ok(())
-        }
-        None => study::run(&args, &asked, &run, &dataset),
-    }
+    Ok((asked, run, dataset))
+}
+
+/// Run and data of a training that began before.
+fn open_again(asked: Finetune) -> Result<(Finetune, Run, Dataset)> {
+    let run = Run::open(Path::new(&asked.source))?;
+    let DataTable { path, label_column, labels, .. } = asked.data.clone();
+    let given = OpenOptions { label_column, labels, ..Default::default() };
+    let dataset = open_like(&run, &path.unwrap_or_default(), given)?;
+    Ok((asked, run, dataset))
 }
 
 fn write(
     args: &FinetuneArgs,
     asked: &Finetune,
-    run: &Run,
-    dataset: &Dataset,
-    out: &std::path::Path,
+    (run, dataset): (&Run, &Dataset),
+    left: Option<Left<Finetune>>,
+    out: &Path,
 ) -> Result<()> {
     let begin = Instant::now();
-    let mut bar = Bar::new(&args.output);
-    let fitted = asked.fit(run, dataset, &mut bar);
-    bar.finish();
+    let content_hash = Finetune::fingerprint(run, dataset);
+    let from = left.map(|left| left.of(&content_hash, &dataset.name)).transpose()?;
+    let kind = if asked.regression { "regressor" } else { "classifier" };
+    let settings = serde_json::to_value(asked)?;
+    let watched = Asked {
+        command: "finetune",
+        config: json!({ "model": { "kind": kind }, "data": asked.data, "train": asked.train }),
+        settings,
+        content_hash,
+        seconds: asked.train.checkpoint_seconds,
+    };
+    let mut watch = Watch::new(watched, out, &args.output)?;
+    let fitted = asked.fit(run, dataset, from, &mut watch);
+    watch.finish();
     let fitted = fitted?;
     let scores = scores(&fitted, begin.elapsed().as_secs_f64());
     write_folder(out, Folder::Run, |folder| {
@@ -149,11 +208,11 @@ fn data_table(args: &FinetuneArgs, run: &Run) -> DataTable {
     let trained = &run.config["data"];
     let column = || trained["label_column"].as_str().map(str::to_owned);
     DataTable {
-        path: Some(args.on.data.clone()),
+        path: args.data.clone(),
         labels: args.labels.clone(),
         label_column: match args.labels {
-            Some(_) => args.on.label_column.clone(),
-            None => args.on.label_column.clone().or_else(column),
+            Some(_) => args.label_column.clone(),
+            None => args.label_column.clone().or_else(column),
         },
         colour: trained["colour"].as_bool().unwrap_or(false),
         resize: serde_json::from_value(trained["resize"].clone()).ok().flatten(),

@@ -35,7 +35,7 @@ pub(super) fn run(args: &FinetuneArgs, asked: &Finetune, run: &Run, rows: &Datas
         .into());
     }
     let given = OpenOptions {
-        label_column: args.on.label_column.clone(),
+        label_column: args.label_column.clone(),
         labels: args.test_labels.clone(),
         ..Default::default()
     };

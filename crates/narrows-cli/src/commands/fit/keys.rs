@@ -54,7 +54,11 @@ const KEYS: &[(&str, &str, &str)] = &[
         "of the output; by default sigmoid for data in 0 … 1, else identity",
         "\"sigmoid\"",
     ),
-    ("model.initialisation", "he, glorot, orthogonal; auto: as suits the activation", ""),
+    (
+        "model.initialisation",
+        "he, glorot, orthogonal; auto: as suits the activation; pca: begin as PCA of the rows",
+        "",
+    ),
     ("model.normalisation", "between layers: none, batch, layer", ""),
     ("model.dropout", "the probability that a number between layers is dropped", ""),
     ("model.top_k", "how many numbers of a code are kept, if not all", "10"),
@@ -123,6 +127,17 @@ pub(super) fn printed(kind: Kind) -> String {
         text += &format!("{line:<28} # {about}\n");
     }
     text
+}
+
+/// Every key that a recipe reads, with its value, one a line.
+pub(super) fn settings(recipe: &Recipe) -> String {
+    let values = serde_json::to_value(recipe).expect("a recipe is plain data");
+    let read = KEYS.iter().map(|&(key, ..)| key).filter(|key| recipe.reads(key));
+    let lines = read.filter_map(|key| {
+        let value = key.split('.').fold(&values, |table, part| &table[part]);
+        (!value.is_null()).then(|| format!("{key} = {value}"))
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod again;
 mod keys;
+mod rates;
 mod settings;
 mod storeys;
 mod watch;
@@ -13,7 +14,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::Args;
-use narrows::Error;
+use narrows::data::Dataset;
 use narrows::evaluate::Evaluation;
 use narrows::model::Model;
 use narrows::recipe::{Fitted, Kind, Recipe};
@@ -22,10 +23,10 @@ use narrows::train::Epoch;
 use serde_json::{Map, Value, json};
 
 use super::{Output, Screen, figure, size};
-use watch::{Left, Watch};
 
 pub(super) use again::{command, unusual};
 pub(super) use settings::sets;
+pub(super) use watch::{Asked, Left, Watch, begun};
 
 /// Learn a model from rows, into a run folder
 ///
@@ -34,6 +35,9 @@ pub(super) use settings::sets;
 /// 48·d² bytes (0.2 GB for 2,000 columns) and three blocks of 2,048 rows. Data with more columns than
 /// rows are held; what is trained holds the rows as f32, and keeps a checkpoint in the run folder until it ends: Ctrl-C
 /// writes one, and --resume goes on from it to the same bits.
+///
+/// --find-lr tells which learning rate to give: `narrows fit RECIPE --find-lr` prints the curve of the
+/// loss and, as its last line, the setting.
 ///
 /// Example: narrows fit --model pca --set model.components=30 --data train.npy --out runs/a
 #[derive(Debug, Args)]
@@ -75,9 +79,15 @@ pub(crate) struct FitArgs {
     /// Go on with a training that was interrupted; --out alone tells which
     #[arg(long)]
     resume: bool,
+    /// Find a learning rate: train while it rises, until the loss does, and write nothing
+    #[arg(long, conflicts_with_all = ["out", "resume", "print_recipe"])]
+    find_lr: bool,
     /// Print every key that the kind of model reads, with its default, and stop
     #[arg(long)]
     print_recipe: bool,
+    /// Say every setting and the number of threads
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -88,9 +98,16 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
         let recipe = Recipe::from_value(settings)?;
         return Ok(Screen.write_all(keys::printed(recipe.model.kind).as_bytes())?);
     }
-    let left = if args.resume { Left::in_folder(&args.out)? } else { None };
-    let recipe = recipe(&args, &settings, left.as_ref())?;
-    check_replaceable(&args.out, Folder::Run)?;
+    let left =
+        if args.resume { Left::in_folder("fit", &args.out, serde_json::from_value)? } else { None };
+    let recipe = recipe(&args, settings, left.as_ref())?;
+    if !args.find_lr {
+        check_replaceable(&args.out, Folder::Run)?;
+    }
+    if args.verbose {
+        let threads = narrows::compute::threads();
+        args.output.say(format!("{}\nthreads: {threads}", keys::settings(&recipe)));
+    }
     let dataset = recipe.open()?;
     args.output.say(format!(
         "{}: {} rows × {} columns",
@@ -98,12 +115,15 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
         dataset.rows.rows(),
         dataset.rows.dim()
     ));
-    let from = left.map(|left| left.of(&dataset)).transpose()?;
+    if args.find_lr {
+        return rates::find(&recipe, &dataset, &args.output);
+    }
+    let from = left.map(|left| left.of(&dataset.content_hash, &dataset.name)).transpose()?;
     let begin = Instant::now();
     let fitted = match recipe.model.kind {
         Kind::Pca => recipe.fit(&dataset, None, &mut |_: &Epoch| ControlFlow::Continue(()))?,
         _ => {
-            let mut watch = Watch::new(&recipe, &dataset, &args.out, &args.output)?;
+            let mut watch = Watch::new(asked(&recipe, &dataset)?, &args.out, &args.output)?;
             let fitted = recipe.fit(&dataset, from, &mut watch);
             watch.finish();
             fitted?
@@ -127,28 +147,21 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
 }
 
 /// What was asked for; with --resume, what was asked for when it began.
-fn recipe(args: &FitArgs, settings: &Value, left: Option<&Left>) -> narrows::Result<Recipe> {
+fn recipe(args: &FitArgs, settings: Value, left: Option<&Left<Recipe>>) -> narrows::Result<Recipe> {
     let nothing_said = settings.as_object().is_some_and(Map::is_empty);
-    let Some(left) = left else {
-        if args.resume && nothing_said {
-            return Err(Error::mistake(
-                "resume training",
-                "a run that was interrupted",
-                format!("'{}', which holds no checkpoint", args.out.display()),
-                "name its folder with --out, or say what to fit to start it",
-            ));
-        }
-        return Recipe::from_value(settings.clone());
-    };
-    if !nothing_said && Recipe::from_value(settings.clone())? != left.recipe {
-        return Err(Error::mistake(
-            "resume training",
-            "the settings that it began with",
-            "others",
-            "give --resume and --out alone, or start anew without --resume",
-        ));
-    }
-    Ok(left.recipe.clone())
+    let said = if args.resume && nothing_said { None } else { Some(Recipe::from_value(settings)?) };
+    begun(left, said, &args.out)
+}
+
+fn asked(recipe: &Recipe, dataset: &Dataset) -> Result<Asked> {
+    let settings = serde_json::to_value(recipe)?;
+    Ok(Asked {
+        command: "fit",
+        config: settings.clone(),
+        settings,
+        content_hash: dataset.content_hash.clone(),
+        seconds: recipe.train.checkpoint_seconds,
+    })
 }
 
 /// What was trained beside PCA, on training rows, and whether it is any good.

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use narrows::data::Dataset;
-use narrows::recipe::Recipe;
 use narrows::store::{read_state, write_json, write_state};
 use narrows::train::{Beginning, Checkpoint, Epoch, Observer, Stage, Step, Wish};
 use narrows::{Error, Result};
@@ -21,13 +19,26 @@ pub(super) fn checkpoint_path(out: &Path) -> PathBuf {
     out.join("checkpoint").join("state.safetensors")
 }
 
+/// What a checkpoint is of: what was asked for and of which data, so that only the same goes on from it.
+pub(in super::super) struct Asked {
+    /// The command: `fit` or `finetune`.
+    pub(in super::super) command: &'static str,
+    /// All that it was told.
+    pub(in super::super) settings: Value,
+    /// What `config.json` says until there is a whole one.
+    pub(in super::super) config: Value,
+    /// A hash of what is learned from.
+    pub(in super::super) content_hash: String,
+    /// Between checkpoints.
+    pub(in super::super) seconds: f64,
+}
+
 /// Whoever watches a training at the command line.
-pub(super) struct Watch<'a> {
+pub(in super::super) struct Watch<'a> {
     output: &'a Output,
     bar: Bar<'a>,
     out: &'a Path,
-    recipe: Value,
-    content_hash: &'a str,
+    asked: Asked,
     interval: Duration,
     last_kept: Instant,
     stopped: Arc<AtomicBool>,
@@ -38,12 +49,7 @@ impl<'a> Watch<'a> {
     ///
     /// # Errors
     /// If the system refuses.
-    pub(super) fn new(
-        recipe: &Recipe,
-        dataset: &'a Dataset,
-        out: &'a Path,
-        output: &'a Output,
-    ) -> Result<Self> {
+    pub(in super::super) fn new(asked: Asked, out: &'a Path, output: &'a Output) -> Result<Self> {
         let stopped = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stopped);
         ctrlc::set_handler(move || {
@@ -52,13 +58,12 @@ impl<'a> Watch<'a> {
             }
         })
         .map_err(|error| Error::failure("watch for Ctrl-C", error.to_string(), "try again"))?;
-        let interval = Duration::from_secs_f64(recipe.train.checkpoint_seconds.min(1e9));
+        let interval = Duration::from_secs_f64(asked.seconds.clamp(0.0, 1e9));
         Ok(Self {
             output,
             bar: Bar::new(output),
             out,
-            recipe: serde_json::to_value(recipe).unwrap_or_default(),
-            content_hash: &dataset.content_hash,
+            asked,
             interval,
             last_kept: Instant::now(),
             stopped,
@@ -66,7 +71,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Takes the bar away.
-    pub(super) fn finish(&self) {
+    pub(in super::super) fn finish(&self) {
         self.bar.finish();
     }
 
@@ -78,7 +83,7 @@ impl<'a> Watch<'a> {
         if config.exists() {
             return Ok(());
         }
-        let mut told = self.recipe.clone();
+        let mut told = self.asked.config.clone();
         told["version"] = json!(env!("CARGO_PKG_VERSION"));
         write_json(&config, &told)
     }
@@ -127,8 +132,9 @@ impl Observer for Watch<'_> {
         let path = checkpoint_path(self.out);
         self.make_folder(&path)?;
         let about = json!({
-            "recipe": self.recipe,
-            "content_hash": self.content_hash,
+            "command": self.asked.command,
+            "settings": self.asked.settings,
+            "content_hash": self.asked.content_hash,
             "progress": checkpoint.progress,
         });
         write_state(&path, &about, &checkpoint.vectors)?;
@@ -137,39 +143,77 @@ impl Observer for Watch<'_> {
     }
 }
 
+/// What was asked for when the training that `--resume` goes on with began; `said` is what is asked for
+/// now, if anything is.
+pub(in super::super) fn begun<T: Clone + PartialEq>(
+    left: Option<&Left<T>>,
+    said: Option<T>,
+    out: &Path,
+) -> Result<T> {
+    let refuse = |expected: &str, got: String, remedy: &str| {
+        Err(Error::mistake("resume training", expected, got, remedy))
+    };
+    match (left, said) {
+        (Some(left), Some(said)) if said != left.asked => refuse(
+            "the settings that it began with",
+            "others".to_owned(),
+            "give --resume and --out alone, or start anew without --resume",
+        ),
+        (Some(left), _) => Ok(left.asked.clone()),
+        (None, Some(said)) => Ok(said),
+        (None, None) => refuse(
+            "a run that was interrupted",
+            format!("'{}', which holds no checkpoint", out.display()),
+            "name its folder with --out, or say what to fit to start it",
+        ),
+    }
+}
+
 /// What an interrupted training left.
-pub(super) struct Left {
-    pub(super) recipe: Recipe,
+pub(in super::super) struct Left<T> {
+    /// What was asked for when it began.
+    pub(in super::super) asked: T,
     content_hash: String,
     checkpoint: Checkpoint,
 }
 
-impl Left {
-    /// Reads it from the folder of the run; `None` where there is no checkpoint.
-    pub(super) fn in_folder(out: &Path) -> Result<Option<Self>> {
+impl<T> Left<T> {
+    /// Reads what `command` left in the folder of the run; `None` where there is no checkpoint.
+    pub(in super::super) fn in_folder(
+        command: &str,
+        out: &Path,
+        read: impl FnOnce(Value) -> serde_json::Result<T>,
+    ) -> Result<Option<Self>> {
         let path = checkpoint_path(out);
         if !path.exists() {
             return Ok(None);
         }
         let (about, vectors) = read_state(&path)?;
-        let recipe = serde_json::from_value(about["recipe"].clone());
-        let recipe: Recipe = recipe.map_err(|error| {
+        if let Some(other) = about["command"].as_str().filter(|other| *other != command) {
+            return Err(Error::mistake(
+                "resume training",
+                format!("a training of `narrows {command}`"),
+                format!("one of `narrows {other}`"),
+                format!("use `narrows {other} --resume --out {}`", out.display()),
+            ));
+        }
+        let asked = read(about["settings"].clone()).map_err(|error| {
             Error::bad_file(&path, error.to_string(), "start anew without --resume")
         })?;
         let content_hash = about["content_hash"].as_str().unwrap_or_default().to_owned();
         let checkpoint = Checkpoint::from_kept(&about["progress"], vectors)?;
-        Ok(Some(Self { recipe, content_hash, checkpoint }))
+        Ok(Some(Self { asked, content_hash, checkpoint }))
     }
 
-    /// The checkpoint, if it is of these rows.
-    pub(super) fn of(self, dataset: &Dataset) -> Result<Checkpoint> {
-        if self.content_hash == dataset.content_hash {
+    /// The checkpoint, if it is of data with this hash.
+    pub(in super::super) fn of(self, content_hash: &str, name: &str) -> Result<Checkpoint> {
+        if self.content_hash == content_hash {
             return Ok(self.checkpoint);
         }
         Err(Error::mistake(
             "resume training",
             "the rows that it began with",
-            format!("'{}', which has changed since", dataset.name),
+            format!("'{name}', which has changed since"),
             "restore them, or start anew without --resume",
         ))
     }

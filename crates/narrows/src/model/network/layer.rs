@@ -30,6 +30,9 @@ pub enum Initialisation {
     Glorot,
     /// Orthonormal rows or columns, times the gain.
     Orthogonal,
+    /// As PCA of the rows, by [`Network::start_from_pca`](super::Network::start_from_pca); drawn as
+    /// [`Initialisation::Auto`] before.
+    Pca,
 }
 
 /// What brings numbers to mean 0 and variance 1 between layers.
@@ -159,8 +162,10 @@ impl Initialisation {
     ) -> Matrix<T> {
         let gain = activation.gain();
         let drawn = match self {
-            Self::Auto if gain > 1.0 => return Self::He.draw(from, to, activation, random),
-            Self::Auto | Self::Glorot => {
+            Self::Auto | Self::Pca if gain > 1.0 => {
+                return Self::He.draw(from, to, activation, random);
+            }
+            Self::Auto | Self::Pca | Self::Glorot => {
                 let limit = (6.0 / (from + to) as f64).sqrt();
                 Array2::from_shape_simple_fn((to, from), || random.between(-limit, limit))
             }

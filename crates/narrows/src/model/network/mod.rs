@@ -24,6 +24,7 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 mod unroll;
+mod warm_start;
 
 pub use layer::{Initialisation, Layer, Normalisation};
 pub use tensors::{LayerShape, Shape};
@@ -187,7 +188,11 @@ pub(crate) fn check(input_dim: usize, options: &NetworkOptions) -> Result<()> {
             "set model.top_k",
         );
     }
-    check_dropout(options.dropout)
+    check_dropout(options.dropout)?;
+    match options.initialisation {
+        Initialisation::Pca => warm_start::check(options),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses what is no probability of dropping a number, or drops them all.

@@ -156,8 +156,86 @@ fn keys_of_storeys_are_checked_as_those_of_the_objective() {
     let message = refused(json!({"corruption": {"kind": "masking", "sigma": 0.3}}));
     assert!(message.contains("`masking`, which does not read it"), "{message}");
     refused(json!({"kind": "umap"}));
+    let by_lbfgs = |storey: Value| {
+        let recipe = json!({
+            "model": {"kind": "stack", "layers": [9, 5]},
+            "train": {"optimizer": "lbfgs"},
+            "storey": [{}, storey],
+        });
+        Recipe::from_value(recipe)
+    };
+    let message = by_lbfgs(json!({"learning_rate": 0.1})).expect_err("refused").to_string();
+    assert!(message.contains("read [[storey]] 2 of the recipe"), "{message}");
+    assert!(message.contains("`lbfgs`, which does not read it"), "{message}");
+    assert!(by_lbfgs(json!({"epochs": 5, "learning_rate": null})).is_ok());
     let elsewhere = json!({"model": {"kind": "network"}, "storey": [{}]});
     assert!(Recipe::from_value(elsewhere).is_err());
+}
+
+/// What no storey and no fine-tuning would read.
+#[test]
+fn a_key_that_no_stage_reads_is_refused() {
+    let read = |tables: Value| {
+        let mut recipe = json!({"model": {"kind": "stack", "layers": [9, 5]}});
+        for (table, keys) in tables.as_object().unwrap() {
+            match keys.as_object() {
+                Some(keys) => {
+                    keys.iter().for_each(|(key, value)| recipe[table][key] = value.clone());
+                }
+                None => recipe[table] = keys.clone(),
+            }
+        }
+        Recipe::from_value(recipe).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let alone = json!({"fine_tune_epochs": 0});
+    let pca = json!({"kind": "pca"});
+    let own = json!({"epochs": 2, "learning_rate": 0.1, "sparsity": {"kind": "l1"},
+        "corruption": {"kind": "masking"}});
+    let sparse = json!({"sparsity": {"kind": "kl"}});
+    let noisy = json!({"corruption": {"kind": "gaussian"}});
+    for (key, tables) in [
+        ("train", json!({"model": alone, "storey": [pca, pca], "train": {"epochs": 3}})),
+        ("objective", json!({"model": alone, "storey": [pca, pca], "objective": sparse})),
+        (
+            "model.initialisation",
+            json!({
+            "model": {"initialisation": "he"}, "storey": [pca, pca]}),
+        ),
+        ("model.activation", json!({"model": {"activation": "tanh"}, "storey": [pca, {}]})),
+        (
+            "model.code_activation",
+            json!({
+            "model": {"code_activation": "tanh"}, "storey": [{}, pca]}),
+        ),
+        (
+            "model.fine_tune_corruption",
+            json!({
+            "model": {"fine_tune_epochs": 0, "fine_tune_corruption": true}}),
+        ),
+        (
+            "train.epochs",
+            json!({
+            "model": {"fine_tune_epochs": 4}, "storey": [own, pca], "train": {"epochs": 3}}),
+        ),
+        (
+            "train.learning_rate",
+            json!({
+            "model": alone, "storey": [own, own], "train": {"learning_rate": 0.3}}),
+        ),
+        ("objective.sparsity", json!({"storey": [own, pca], "objective": sparse})),
+        ("objective.corruption", json!({"storey": [own, pca], "objective": noisy})),
+    ] {
+        let message = read(tables).unwrap_err();
+        assert!(message.contains(&format!("that reads `{key}`")), "{message}");
+    }
+    for tables in [
+        json!({"storey": [pca, pca], "train": {"epochs": 3}}),
+        json!({"storey": [own, {}], "objective": sparse}),
+        json!({"storey": [own, own], "train": {"epochs": 3, "learning_rate": 0.2}}),
+        json!({"model": {"fine_tune_corruption": true}, "storey": [pca, own], "objective": noisy}),
+    ] {
+        read(tables).unwrap();
+    }
 }
 
 #[test]

@@ -1,0 +1,73 @@
+//! Every file in `recipes/` is what it says: it can be read and run.
+
+#![allow(clippy::unwrap_used)]
+
+mod harness;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use harness::Desk;
+
+/// The files, with their text.
+fn recipes() -> Vec<(PathBuf, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
+    let mut found: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    assert!(found.iter().all(|path| path.extension().is_some_and(|end| end == "toml")));
+    assert!(found.len() >= 9, "{found:?}");
+    found.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// One epoch of each, of each of its storeys too, on pictures of 8 × 8.
+#[test]
+fn each_can_be_fitted() {
+    let desk = Desk::new();
+    for (path, text) in recipes() {
+        let mut recipe: toml::Table = toml::from_str(&text).unwrap();
+        let storeys = recipe.get_mut("storey").and_then(|storeys| storeys.as_array_mut());
+        for storey in storeys.into_iter().flatten() {
+            if let Some(epochs) = storey.get_mut("epochs") {
+                *epochs = 1.into();
+            }
+        }
+        desk.write("recipe.toml", toml::to_string(&recipe).unwrap());
+        let line = "fit recipe.toml --data demo:digits --set prepare.scale=unit_range \
+                    --set train.epochs=1 --json -q --out run";
+        let scores = desk.json(line);
+        let error = scores["training"]["squared_error_per_row"].as_f64();
+        let name = path.display();
+        assert!(error.is_some_and(|error| error.is_finite() && error > 0.0), "{name}: {scores:#}");
+        assert_eq!(
+            scores["latent_dim"],
+            recipe["model"]["layers"]
+                .as_array()
+                .unwrap()
+                .last()
+                .map(|width| width.as_integer().unwrap())
+                .unwrap(),
+            "{name}"
+        );
+    }
+}
+
+/// The words of the recipe that name files, its comments included.
+#[test]
+fn the_files_that_they_name_are_there() {
+    for (path, text) in recipes() {
+        let own = format!("narrows fit recipes/{}", path.file_name().unwrap().to_str().unwrap());
+        assert!(text.contains(&own), "{}: no line `{own}`", path.display());
+        let Ok(data) = std::env::var("NARROWS_DATA") else {
+            println!("skipped: NARROWS_DATA is not set");
+            continue;
+        };
+        let words = text.split(|c: char| c.is_whitespace() || c == '"' || c == '#');
+        let mut named = 0;
+        for word in words.filter(|word| word.contains('/') && word.contains("-ubyte")) {
+            assert!(Path::new(&data).join(word).exists(), "{}: no {word}", path.display());
+            named += 1;
+        }
+        assert!(named > 0, "{} names no data", path.display());
+    }
+}
