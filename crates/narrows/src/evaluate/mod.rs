@@ -2,12 +2,14 @@
 
 pub mod certificate;
 mod denoising;
+mod neighbours;
 mod pictures;
 mod prediction;
 mod reconstruction;
 
 pub use certificate::Certificate;
 pub use denoising::{Denoising, Likeness, Noise, denoise};
+pub use neighbours::{NeighbourScores, Neighbours};
 pub use pictures::{psnr, ssim};
 pub use prediction::{ClassScore, Classification, Regression};
 pub use reconstruction::{Evaluation, Pythagoras, Scores, evaluate};
