@@ -1,5 +1,6 @@
 //! How good it is: scores with their formulas, always beside the best linear model.
 
+mod activity;
 pub mod certificate;
 mod denoising;
 mod neighbours;
@@ -7,8 +8,9 @@ mod pictures;
 mod prediction;
 mod reconstruction;
 
+pub use activity::{Activity, Rate};
 pub use certificate::Certificate;
-pub use denoising::{Denoising, Likeness, Noise, denoise};
+pub use denoising::{Cleaned, Denoising, Likeness, Noise, clean, denoise};
 pub use neighbours::{NeighbourScores, Neighbours};
 pub use pictures::{psnr, ssim};
 pub use prediction::{ClassScore, Classification, Regression};
