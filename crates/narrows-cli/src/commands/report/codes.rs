@@ -2,6 +2,7 @@
 
 use narrows::data::Labels;
 use narrows::evaluate::Activity;
+use narrows::model::pca::{Components, PcaOptions};
 use narrows::model::{Answer, Model, Pca};
 use narrows::recipe::{SparsityKind, SparsityTable};
 use narrows::report::{CodeViews, Codes, Manifold};
@@ -25,25 +26,43 @@ pub(super) fn views(on: &Subject<'_>, sample: &Sample) -> Option<CodeViews> {
         3 => &[[0, 1], [0, 2], [1, 2]],
         _ => &[[0, 1]],
     };
+    let axes = match &on.run.model {
+        Model::Pca(_) => None,
+        _ if width <= 3 => None,
+        // Any two of many numbers would say little of the others.
+        _ => principal_axes(&sample.codes),
+    };
     let view = |points: &Array2<f64>, name: &dyn Fn(usize) -> String| -> Vec<Codes> {
         let scatter =
             |&[x, y]: &[usize; 2]| scatter(on, sample, points, [(x, name(x)), (y, name(y))]);
         pairs.iter().map(scatter).collect()
     };
-    let own = |k| match &on.run.model {
-        Model::Pca(pca) => component(pca, k),
+    let own = |k| match (&on.run.model, &axes) {
+        (Model::Pca(pca), _) => component(pca, k),
+        (_, Some((axes, _))) => format!("{} of the codes", component(axes, k)),
         _ => format!("latent {}", k + 1),
     };
+    let points = axes.as_ref().map_or(&sample.codes, |(_, points)| points);
     let pca = on.run.baseline.as_ref().zip(sample.pca_codes.as_ref());
     let comparable = pca.filter(|(_, codes)| width <= 3 && codes.ncols() == width);
     let beside = comparable.map(|(pca, codes)| view(codes, &|k| component(pca, k)));
     let views = CodeViews {
-        views: view(&sample.codes, &own),
+        views: view(points, &own),
+        projected: axes.is_some(),
         pca: beside.unwrap_or_default(),
         neighbours: sample.neighbours(classes_of(on)),
         rows: on.rows.rows(),
     };
     (!views.views.is_empty() || views.neighbours.is_some()).then_some(views)
+}
+
+/// The two directions in which codes differ most, and the codes along them; `None` where they do not
+/// differ.
+fn principal_axes(codes: &Array2<f64>) -> Option<(Pca, Array2<f64>)> {
+    let options = PcaOptions { components: Components::Count(2), ..Default::default() };
+    let pca = Pca::fit(codes.view(), &options).ok()?;
+    let points = pca.transform(codes.view()).ok()?;
+    (points.ncols() == 2).then_some((pca, points))
 }
 
 /// The labels, where they are classes.

@@ -31,9 +31,9 @@ pub(super) fn activity(found: &Activity) -> Section {
     let mut text = vec![
         format!("{on}. Measured on {}.", plural(found.rows, "row", "rows")),
         format!(
-            "{each} {} of {} units are {dead}, {} are {dense}.",
-            count(found.dead),
+            "{each} Of {} units: {dead} {}, {dense} {}.",
             count(units),
+            count(found.dead),
             count(found.dense)
         ),
     ];

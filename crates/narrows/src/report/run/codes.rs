@@ -12,6 +12,8 @@ use crate::report::text::{count, number, percent};
 pub struct CodeViews {
     /// The views; several where a code has three numbers, none where it has one.
     pub views: Vec<Codes>,
+    /// Whether they show the principal axes of the codes in place of numbers of them.
+    pub projected: bool,
     /// The same views of PCA's codes, where they are to be compared.
     pub pca: Vec<Codes>,
     /// Whether neighbours stay together.
@@ -24,7 +26,11 @@ pub struct CodeViews {
 pub(super) fn codes(codes: &CodeViews, taught: bool) -> Section {
     let mut text = Vec::new();
     if let Some(view) = codes.views.first() {
-        text.push(said(!view.classes.is_empty(), taught).to_owned());
+        let by = match codes.projected {
+            true => "the two directions in which their codes differ most",
+            false => "two numbers of their codes",
+        };
+        text.push(format!("Rows by {by}{}", said(!view.classes.is_empty(), taught)));
     }
     let mut blocks = Vec::new();
     let mut pca = codes.pca.iter();
@@ -49,12 +55,9 @@ pub(super) fn codes(codes: &CodeViews, taught: bool) -> Section {
 
 fn said(classes: bool, taught: bool) -> &'static str {
     match (classes, taught) {
-        (false, _) => "Rows by two numbers of their codes.",
-        (true, true) => "Rows by two numbers of their codes, from which the classes are told.",
-        (true, false) => {
-            "Rows by two numbers of their codes. The model saw no classes: where colours keep \
-             together, it found them."
-        }
+        (false, _) => ".",
+        (true, true) => ", from which the classes are told.",
+        (true, false) => ". The model saw no classes: where colours keep together, it found them.",
     }
 }
 
@@ -79,7 +82,7 @@ fn meaning(found: &Neighbours, rows: usize) -> String {
 fn table(found: &Neighbours) -> Table {
     let mut columns: Vec<String> = ["by", "#trustworthiness"].map(String::from).into();
     if found.scores.accuracy.is_some() {
-        columns.push(format!("#{}-nearest-neighbour accuracy", found.nearest));
+        columns.push("#neighbour accuracy".to_owned());
     }
     let line = |name: &str, trustworthiness: f64, accuracy: Option<f64>| {
         let cells = [name.to_owned(), number(trustworthiness)].into_iter();

@@ -25,7 +25,8 @@ pub struct Interpolation {
     pub names: [String; 2],
     /// The share of the way at each step.
     pub shares: Vec<f64>,
-    /// The ways: what each goes through, and the rows of pixels at its steps.
+    /// The ways: what each goes through, and the rows of pixels at its steps. The last goes through
+    /// the rows themselves.
     pub ways: Vec<(String, Vec<Vec<f32>>)>,
 }
 
@@ -53,7 +54,8 @@ pub(super) fn manifold(manifold: &Manifold, shape: ImageShape) -> Section {
 }
 
 pub(super) fn interpolation(way: &Interpolation, shape: ImageShape) -> Section {
-    let tone = Tone::of(way.ways.iter().flat_map(|(_, steps)| steps));
+    // As bright as the rows themselves: what lies outside their range is cut off.
+    let tone = way.ways.last().map_or(Tone::Between(0.0, 1.0), |(_, rows)| Tone::of(rows));
     let strip = |(name, steps): &(String, Vec<Vec<f32>>)| {
         let pictures = steps.iter().zip(&way.shares).map(|(step, share)| {
             image(step, shape, tone, &format!("{name}, {} of the way", percent(*share)))

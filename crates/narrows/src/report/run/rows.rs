@@ -92,7 +92,7 @@ fn example_pictures(examples: &Examples, shape: ImageShape) -> Html {
         let picture = |(place, row): (usize, &Vec<f32>)| {
             let picture = image(row, shape, tone, format!("{caption} {}", name(place)).trim_end());
             match errors.get(place) {
-                Some(error) => captioned(&picture, &number(*error)),
+                Some(error) => captioned(&picture, &short(*error)),
                 None => picture,
             }
         };
@@ -110,6 +110,11 @@ fn example_pictures(examples: &Examples, shape: ImageShape) -> Html {
             .map(|pca| row("PCA of the same width", &pca.reconstructions, tone, &pca.errors)),
     );
     Grid { columns: Vec::new(), rows }.render()
+}
+
+/// An error that fits under a small picture.
+fn short(error: f64) -> String {
+    if error > 0.0 && error < 0.01 { "< 0.01".to_owned() } else { number(error) }
 }
 
 fn example_table(examples: &Examples, names: &[String]) -> Table {

@@ -94,7 +94,7 @@ pub(super) fn storeys(storeys: &[Storey]) -> Section {
         heading: "Storeys".into(),
         text: vec![
             "Each storey was learned by itself, on the codes of the one below. Its loss and errors \
-             are those of its own input, so that two storeys do not compare."
+             are of its own input: those of two storeys cannot be compared."
                 .into(),
         ],
         blocks,
