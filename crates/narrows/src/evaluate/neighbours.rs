@@ -9,12 +9,12 @@
 //! ‖a − b‖² = ‖a‖² + ‖b‖² − 2 a·b,  a, b: rows less their mean, in f64
 //! ```
 //!
-//! Of classes with as many votes the first wins; of rows as far away the earlier is the nearer. One is
-//! perfect in both; codes drawn by chance have a trustworthiness of about a half.
+//! Of classes with as many votes the first wins; of distances equal to the last bit the earlier row is
+//! the nearer. One is perfect in both; codes drawn by chance have a trustworthiness of about a half.
 //!
 //! Source: J. Venna and S. Kaski, Neighborhood preservation in nonlinear projection methods, ICANN 2001.
 //!
-//! Differs from: nothing; scikit-learn's `trustworthiness`, and `KNeighborsClassifier` under
+//! Differs from: nothing but such ties; scikit-learn's `trustworthiness`, and `KNeighborsClassifier` under
 //! `LeaveOneOut`, give these figures.
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};

@@ -131,10 +131,11 @@ pub fn sheet(
     description: &str,
 ) -> Html {
     let description = escape(description);
+    let class = if shape.width.max(shape.height) <= 16 { "sheet pixels" } else { "sheet" };
     let (pixels, shape) = laid_out(tiles, across, shape);
     match png_within(&pixels, shape, tone, LONGEST_SHEET) {
         Ok(file) => Html(format!(
-            "<img alt=\"{description}\" class=\"sheet\" width=\"{}\" height=\"{}\" \
+            "<img alt=\"{description}\" class=\"{class}\" width=\"{}\" height=\"{}\" \
              src=\"data:image/png;base64,{}\"/>",
             shape.width,
             shape.height,

@@ -152,7 +152,6 @@ fn run() -> RunReport {
         }),
         interpolation: Some(Interpolation {
             names: ["<a>", "c"].map(String::from),
-            shares: vec![0.0, 0.5, 1.0],
             ways: vec![
                 ("Codes".into(), (0..3).map(row).collect()),
                 ("Pixels".into(), (3..6).map(row).collect()),
@@ -375,6 +374,16 @@ fn reconstructions_stand_beside_those_of_pca() {
 }
 
 #[test]
+fn the_way_between_two_rows_is_told_in_steps() {
+    let html = run_page(&run());
+    let way = section(&html, "Between two rows");
+    assert!(way.contains("from &lt;a&gt; to c, in equal steps"), "{way}");
+    let shares: Vec<&str> =
+        way.split("<small>").skip(1).map(|text| text.split_once('<').unwrap().0).collect();
+    assert_eq!(shares, ["0\u{a0}%", "50\u{a0}%", "100\u{a0}%"]);
+}
+
+#[test]
 fn noise_is_named_and_every_version_measured() {
     let html = run_page(&run());
     let noise = section(&html, "Noise taken away");
@@ -415,7 +424,7 @@ fn units_are_counted_by_what_being_on_means_for_them() {
     let relu = Activity { rate: UnitRate::Positive, target: None, ..activity() };
     let html = run_page(&RunReport { activity: Some(relu), ..run() });
     let units = section(&html, "Units of the code");
-    assert!(units.contains("A row turns 0.8 of 4 units on, on average."), "{units}");
+    assert!(units.contains("A row turns 0.81 of 4 units on, on average."), "{units}");
     assert!(units.contains("dead (never on) 1") && !units.contains("KL"));
     let none = Activity { rates: vec![], ..activity() };
     assert!(run_page(&RunReport { activity: Some(none), ..run() }).contains("Nothing to draw"));
@@ -591,7 +600,6 @@ fn empty_lists_and_numbers_that_are_none_never_break_a_page() {
         manifold: Some(Manifold { tiles: vec![vec![]], across: 0, ranges: [[nothing; 2]; 2] }),
         interpolation: Some(Interpolation {
             names: Default::default(),
-            shares: vec![nothing],
             ways: vec![(String::new(), vec![vec![], row(1)])],
         }),
         denoised: Some(Denoised {

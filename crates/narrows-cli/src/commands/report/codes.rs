@@ -62,7 +62,7 @@ fn principal_axes(codes: &Array2<f64>) -> Option<(Pca, Array2<f64>)> {
     let options = PcaOptions { components: Components::Count(2), ..Default::default() };
     let pca = Pca::fit(codes.view(), &options).ok()?;
     let points = pca.transform(codes.view()).ok()?;
-    (points.ncols() == 2).then_some((pca, points))
+    (points.ncols() == 2 && pca.total_variance > 0.0).then_some((pca, points))
 }
 
 /// The labels, where they are classes.

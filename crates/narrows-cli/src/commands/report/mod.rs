@@ -29,8 +29,9 @@ const SHOWN: usize = 12;
 /// decoder between and around them, noise taken away, spectrum, components, training
 ///
 /// The rows are those that the run was fitted on unless others are given. They are read by blocks; what
-/// needs many at once takes an even sample of at most 2,400, and some 32 MB beside it to tell
-/// neighbours. The page names what does not apply, needs no network and is written into the run folder.
+/// needs many at once holds an even sample of at most 2,400 (fewer where rows are wide: 256 MB), and
+/// a copy of it while it tells neighbours. The page names what does not apply, needs no network and is
+/// written into the run folder.
 ///
 /// Example: narrows report runs/a --labels train-labels-idx1-ubyte.gz
 #[derive(Debug, Args)]

@@ -55,11 +55,10 @@ pub(super) fn interpolation(
     }
     let to = on.dataset.labels.as_ref().and_then(|labels| other_class(shown, labels));
     let to = to.unwrap_or(last);
-    let shares: Vec<f64> = (0..STEPS).map(|step| step as f64 / (STEPS - 1) as f64).collect();
     let way = |points: &Array2<f64>| {
         let (from, to) = (points.row(0), points.row(to));
         Array2::from_shape_fn((STEPS, points.ncols()), |(step, column)| {
-            from[column] + shares[step] * (to[column] - from[column])
+            from[column] + (to[column] - from[column]) * step as f64 / (STEPS - 1) as f64
         })
     };
     let decoded = on.run.model.decode(way(&shown.codes).view())?;
@@ -70,7 +69,7 @@ pub(super) fn interpolation(
     }
     ways.push(("Pixels".to_owned(), listed(way(&shown.rows).view())));
     let names = [0, to].map(|row| row_name(on.dataset, shown.places[row]));
-    Ok(Some(Interpolation { names, shares, ways }))
+    Ok(Some(Interpolation { names, ways }))
 }
 
 fn other_class(shown: &Sample, labels: &Labels) -> Option<usize> {

@@ -3,7 +3,7 @@
 use crate::evaluate::{Activity, Rate};
 use crate::report::chart::{Axis, Chart, Guide, Kind, Series, Style};
 use crate::report::page::{Block, Section};
-use crate::report::text::{count, decimal, number, percent, plural};
+use crate::report::text::{count, number, percent, plural};
 
 /// Bars of the histogram.
 const BARS: usize = 25;
@@ -26,7 +26,7 @@ pub(super) fn activity(found: &Activity) -> Section {
     let sum: f64 = found.rates.iter().sum();
     let each = match found.rate {
         Rate::Mean => format!("The mean of all units is {}.", number(sum / units.max(1) as f64)),
-        _ => format!("A row turns {} of {} units on, on average.", decimal(sum, 1), count(units)),
+        _ => format!("A row turns {} of {} units on, on average.", number(sum), count(units)),
     };
     let mut text = vec![
         format!("{on}. Measured on {}.", plural(found.rows, "row", "rows")),

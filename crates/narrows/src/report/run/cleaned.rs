@@ -80,8 +80,8 @@ fn strips(denoised: &Denoised, shape: ImageShape) -> Html {
     for (name, version) in NAMES.iter().zip(&denoised.versions) {
         let pictures = version.iter().enumerate().map(|(place, (row, likeness))| {
             let picture = image(row, shape, tone, &format!("{name} {}", place + 1));
-            let ssim = likeness.ssim.map(|value| format!(" · {}", decimal(value, 2)));
-            let caption = format!("{}{}", decibel(likeness.psnr, 1), ssim.unwrap_or_default());
+            let ssim = likeness.ssim.map(|value| format!(" · {}", fixed(value, 2)));
+            let caption = format!("{}{}", fixed(likeness.psnr, 1), ssim.unwrap_or_default());
             captioned(&picture, &caption)
         });
         rows.push(((*name).to_owned(), pictures.collect()));
@@ -89,7 +89,8 @@ fn strips(denoised: &Denoised, shape: ImageShape) -> Html {
     Grid { columns: Vec::new(), rows }.render()
 }
 
-fn decibel(value: f64, decimals: usize) -> String {
+/// So many decimals, where it is a number.
+fn fixed(value: f64, decimals: usize) -> String {
     if value.is_finite() { decimal(value, decimals) } else { number(value) }
 }
 
@@ -102,8 +103,8 @@ fn table(found: &Denoising) -> Table {
     let versions = [found.noisy, found.restored, found.projected];
     let rows = NAMES.iter().zip(versions).map(|(name, likeness)| {
         let error = number(likeness.squared_error_per_row);
-        let cells = [(*name).to_owned(), error, decibel(likeness.psnr, 2)].into_iter();
-        cells.chain(likeness.ssim.map(|value| decimal(value, 3))).collect()
+        let cells = [(*name).to_owned(), error, fixed(likeness.psnr, 2)].into_iter();
+        cells.chain(likeness.ssim.map(|value| fixed(value, 3))).collect()
     });
     Table { columns, rows: rows.collect() }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::ImageShape;
 use crate::report::page::{Block, Section};
 use crate::report::picture::{Grid, Tone, image, sheet};
-use crate::report::text::{number, percent};
+use crate::report::text::number;
 
 /// Decoded points of the plane, for codes of two numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,9 +23,7 @@ pub struct Manifold {
 pub struct Interpolation {
     /// The names of both rows.
     pub names: [String; 2],
-    /// The share of the way at each step.
-    pub shares: Vec<f64>,
-    /// The ways: what each goes through, and the rows of pixels at its steps. The last goes through
+    /// The ways: what each goes through, and the rows of pixels at its equal steps. The last goes through
     /// the rows themselves.
     pub ways: Vec<(String, Vec<Vec<f32>>)>,
 }
@@ -46,8 +44,8 @@ pub(super) fn manifold(manifold: &Manifold, shape: ImageShape) -> Section {
         blocks: vec![Block::Figure(
             drawing,
             format!(
-                "From left to right latent 1 {x}, from bottom to top latent 2 {y}: all but the outer \
-                 2 % of the codes at either end."
+                "From left to right the first number of the code {x}, from bottom to top the second \
+                 {y}: all but the outer 2 % of the codes at either end."
             ),
         )],
     }
@@ -56,9 +54,11 @@ pub(super) fn manifold(manifold: &Manifold, shape: ImageShape) -> Section {
 pub(super) fn interpolation(way: &Interpolation, shape: ImageShape) -> Section {
     // As bright as the rows themselves: what lies outside their range is cut off.
     let tone = way.ways.last().map_or(Tone::Between(0.0, 1.0), |(_, rows)| Tone::of(rows));
+    let steps = way.ways.iter().map(|(_, steps)| steps.len()).max().unwrap_or(0);
+    let share = |step: usize| format!("{}\u{a0}%", 100 * step / steps.saturating_sub(1).max(1));
     let strip = |(name, steps): &(String, Vec<Vec<f32>>)| {
-        let pictures = steps.iter().zip(&way.shares).map(|(step, share)| {
-            image(step, shape, tone, &format!("{name}, {} of the way", percent(*share)))
+        let pictures = steps.iter().enumerate().map(|(step, row)| {
+            image(row, shape, tone, &format!("{name}, {} of the way", share(step)))
         });
         (name.clone(), pictures.collect())
     };
@@ -73,15 +73,11 @@ pub(super) fn interpolation(way: &Interpolation, shape: ImageShape) -> Section {
         ],
         blocks: vec![Block::Figure(
             Grid {
-                columns: way.shares.iter().map(|share| percent_of_way(*share)).collect(),
+                columns: (0..steps).map(share).collect(),
                 rows: way.ways.iter().map(strip).collect(),
             }
             .render(),
             String::new(),
         )],
     }
-}
-
-fn percent_of_way(share: f64) -> String {
-    format!("{:.0}\u{a0}%", 100.0 * share)
 }
