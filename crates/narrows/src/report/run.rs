@@ -109,11 +109,12 @@ pub fn run_page(report: &RunReport) -> String {
 /// The parts that have a record, and what is said of those that have none.
 fn parts(report: &RunReport) -> [(Option<Section>, &'static str); 12] {
     let taught = report.classification.is_some();
-    let on_pictures = report.image;
+    let shape = report.image;
+    let shown = report.examples.as_ref().map_or(&[][..], |examples| &examples.rows);
     [
         (report.examples.as_ref().map(|e| rows::examples(e, report)), "rows and reconstructions"),
         (
-            report.denoised.as_ref().map(|d| cleaned::denoised(d, report.image)),
+            report.denoised.as_ref().map(|d| cleaned::denoised(d, shape)),
             "noise taken away: only for networks that were trained to",
         ),
         (report.spectrum.as_ref().map(|s| spectrum(s, report)), "the spectrum"),
@@ -122,15 +123,11 @@ fn parts(report: &RunReport) -> [(Option<Section>, &'static str); 12] {
             "codes and their neighbours: there are too few rows",
         ),
         (
-            report.manifold.as_ref().zip(on_pictures).map(|(m, s)| decoded::manifold(m, s)),
+            report.manifold.as_ref().zip(shape).map(|(m, s)| decoded::manifold(m, shown, s)),
             "the decoded plane: only for pictures whose codes are two numbers",
         ),
         (
-            report
-                .interpolation
-                .as_ref()
-                .zip(on_pictures)
-                .map(|(i, s)| decoded::interpolation(i, s)),
+            report.interpolation.as_ref().zip(shape).map(|(i, s)| decoded::interpolation(i, s)),
             "the way between two rows: only for models that rebuild pictures",
         ),
         (

@@ -28,9 +28,10 @@ pub struct Interpolation {
     pub ways: Vec<(String, Vec<Vec<f32>>)>,
 }
 
-pub(super) fn manifold(manifold: &Manifold, shape: ImageShape) -> Section {
+/// `rows` are as bright as the pictures are to be; where there are none, they are as they come.
+pub(super) fn manifold(manifold: &Manifold, rows: &[Vec<f32>], shape: ImageShape) -> Section {
     let Manifold { tiles, across, ranges } = manifold;
-    let tone = Tone::of(tiles);
+    let tone = Tone::of(if rows.is_empty() { tiles } else { rows });
     let drawing = sheet(tiles, *across, shape, tone, "decoded points of the plane of codes");
     let [x, y] = ranges.map(|[from, to]| format!("from {} to {}", number(from), number(to)));
     Section {
