@@ -8,6 +8,7 @@ pub(crate) mod finetune;
 pub(crate) mod fit;
 pub(crate) mod predict;
 pub(crate) mod report;
+mod sample;
 mod table;
 pub(crate) mod transform;
 

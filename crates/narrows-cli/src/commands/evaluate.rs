@@ -6,13 +6,14 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Args;
 use narrows::Error;
-use narrows::data::{Chosen, Dataset, Labels, Prepared};
-use narrows::evaluate::{Evaluation, Likeness, Noise, Scores};
+use narrows::data::{Chosen, Dataset, Labels, Preparation, Prepared};
+use narrows::evaluate::{Evaluation, Likeness, NeighbourScores, Neighbours, Noise, Scores};
 use narrows::objective::Corruption;
 use narrows::recipe::CorruptionTable;
 use narrows::store::{Run, read_json, write_aside};
 use serde_json::{Value, json};
 
+use super::sample::{SAMPLED, Sample};
 use super::table::table;
 use super::{Output, RunOnData, Screen, figure};
 
@@ -26,7 +27,8 @@ use super::{Output, RunOnData, Screen, figure};
 pub(crate) struct EvaluateArgs {
     #[command(flatten)]
     on: RunOnData,
-    /// A file with one label per row: measure each class too
+    /// A file with one label per row: measure each class too, and whether the nearest codes of an even
+    /// sample of at most 2,400 rows tell it
     #[arg(long, value_name = "PATH")]
     labels: Option<String>,
     /// Put the noise of the recipe on the rows and measure how well it is taken away
@@ -48,13 +50,19 @@ pub(crate) fn run(args: EvaluateArgs) -> Result<()> {
     let asked = args.labels.is_some() || args.on.label_column.is_some();
     let labels = dataset.labels.as_ref().filter(|_| asked);
     let classes = labels.map(|labels| measure_classes(&run, &dataset, labels)).transpose()?;
-    let scores = as_json(&found, classes.as_deref());
+    let neighbours = labels.map(|labels| measure_neighbours(&run, &dataset, labels)).transpose()?;
+    let neighbours = neighbours.flatten();
+    let mut scores = as_json(&found, classes.as_deref());
+    if let Some(neighbours) = &neighbours {
+        scores["neighbours"] = json!(neighbours);
+    }
     remember(&args.on.run, "evaluate", &dataset.name, &scores)?;
     if args.output.json {
         writeln!(Screen, "{scores:#}")?;
     } else {
         print_found(&found, run.baseline.is_some())?;
         print_classes(classes.as_deref().unwrap_or_default(), run.baseline.is_some())?;
+        neighbours.iter().try_for_each(print_neighbours)?;
     }
     if !found.scores.fraction_variance_unexplained.is_finite() {
         args.output.say(
@@ -67,10 +75,8 @@ pub(crate) fn run(args: EvaluateArgs) -> Result<()> {
 
 /// How well noise is taken away, beside the noise itself and the best projection.
 fn clean(args: &EvaluateArgs, run: &Run, dataset: &Dataset) -> Result<()> {
-    let table_of_noise: CorruptionTable =
-        serde_json::from_value(run.config["objective"]["corruption"].clone()).unwrap_or_default();
-    let corruption = table_of_noise.corruption();
-    let (Some(pca), true) = (&run.baseline, corruption != Corruption::None) else {
+    let preparation = run.preparation.check(dataset)?;
+    let (Some(pca), Some(noise)) = (&run.baseline, noise(run, &preparation, args.seed)) else {
         return Err(Error::mistake(
             "evaluate --corrupt",
             "a network that was trained to take noise away",
@@ -78,10 +84,7 @@ fn clean(args: &EvaluateArgs, run: &Run, dataset: &Dataset) -> Result<()> {
             "fit one with objective.corruption.kind",
         ))?;
     };
-    let preparation = run.preparation.check(dataset)?;
     let rows = Prepared { source: &*dataset.rows, preparation: &preparation };
-    let range = preparation.bounds().unwrap_or((0.0, 1.0));
-    let noise = Noise { corruption, range, image: preparation.image(), seed: args.seed };
     let found = narrows::evaluate::denoise(&rows, &run.model, pca, &noise)?;
     remember(&args.on.run, "denoise", &dataset.name, &json!(found))?;
     if args.output.json {
@@ -101,6 +104,16 @@ fn clean(args: &EvaluateArgs, run: &Run, dataset: &Dataset) -> Result<()> {
     writeln!(Screen, "{} rows\n", found.rows)?;
     let headings = ["against the clean rows", "#squared error per row", "#PSNR, dB", "#SSIM"];
     Ok(write!(Screen, "{}", table(&headings, &lines))?)
+}
+
+/// The noise that a run was trained to take away, on rows that are prepared so.
+pub(super) fn noise(run: &Run, preparation: &Preparation, seed: u64) -> Option<Noise> {
+    let table: CorruptionTable =
+        serde_json::from_value(run.config["objective"]["corruption"].clone()).unwrap_or_default();
+    let corruption = table.corruption();
+    let range = preparation.bounds().unwrap_or((0.0, 1.0));
+    let noise = Noise { corruption, range, image: preparation.image(), seed };
+    (corruption != Corruption::None).then_some(noise)
 }
 
 pub(super) fn measure(run: &Run, dataset: &Dataset) -> Result<Evaluation> {
@@ -127,6 +140,17 @@ fn measure_classes(
         Ok((name.clone(), narrows::evaluate::evaluate(&rows, &run.model, pca, bounds)?))
     };
     classes.map(measure).collect()
+}
+
+/// Whether codes keep neighbours together, of an even sample of the rows.
+fn measure_neighbours(
+    run: &Run,
+    dataset: &Dataset,
+    labels: &Labels,
+) -> narrows::Result<Option<Neighbours>> {
+    let preparation = run.preparation.check(dataset)?;
+    let rows = Prepared { source: &*dataset.rows, preparation: &preparation };
+    Ok(Sample::take(run, &rows, SAMPLED)?.neighbours(Some(labels)))
 }
 
 fn as_json(found: &Evaluation, classes: Option<&[(String, Evaluation)]>) -> Value {
@@ -206,6 +230,19 @@ fn print_classes(classes: &[(String, Evaluation)], beside: bool) -> Result<()> {
     let headings = ["class", "#rows", "#squared_error_per_row", "#PCA, same width"];
     write!(Screen, "\n{}", table(&headings[..if beside { 4 } else { 3 }], &rows))?;
     Ok(())
+}
+
+fn print_neighbours(found: &Neighbours) -> Result<()> {
+    let line = |name: &str, scores: NeighbourScores| {
+        let accuracy = scores.accuracy.map_or_else(|| "—".to_owned(), figure);
+        vec![name.to_owned(), figure(scores.trustworthiness), accuracy]
+    };
+    let rows = NeighbourScores { accuracy: found.accuracy_of_rows, trustworthiness: 1.0 };
+    let mut lines = vec![line("codes", found.scores)];
+    lines.extend(found.pca.map(|pca| line("PCA, same width", pca)));
+    lines.push(line("the rows themselves", rows));
+    writeln!(Screen, "\n{} nearest neighbours of {} rows\n", found.nearest, found.rows)?;
+    Ok(write!(Screen, "{}", table(&["by", "#trustworthiness", "#accuracy"], &lines))?)
 }
 
 fn lines(scores: &Scores) -> Vec<(&'static str, f64)> {

@@ -70,19 +70,62 @@ pub struct Noise {
 /// If the rows cannot be read, or have other columns than the model.
 pub fn denoise(rows: &dyn Source, model: &Model, pca: &Pca, noise: &Noise) -> Result<Denoising> {
     let components = best_projection(rows, pca, noise)?;
-    let axes = pca.components.slice(ndarray::s![..components, ..]);
     let mut sums = [Sum::default(); 3];
     for_blocks(rows, noise, |clean, noisy| {
-        let restored = model.decode(model.encode(noisy.view())?.view())?;
-        let projected = (noisy - &pca.mean).dot(&axes.t()).dot(&axes) + &pca.mean;
+        let restored = restore(noisy, model)?;
+        let projected = project(noisy, pca, components);
         for (sum, rows) in sums.iter_mut().zip([noisy, &restored, &projected]) {
-            sum.add(clean, rows, noise);
+            likeness(clean, rows, noise).into_iter().for_each(|row| sum.add(row));
         }
         Ok(())
     })?;
     let [noisy, restored, projected] = sums.map(|sum| sum.mean(rows.rows()));
     let corruption = noise.corruption;
     Ok(Denoising { rows: rows.rows(), corruption, noisy, restored, projected, components })
+}
+
+/// Rows before and after, each of the later ones with its likeness to the clean row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cleaned {
+    /// Without noise, `(n, d)`.
+    pub clean: Array2<f64>,
+    /// With it.
+    pub noisy: (Array2<f64>, Vec<Likeness>),
+    /// Cleaned by the model.
+    pub restored: (Array2<f64>, Vec<Likeness>),
+    /// Projected on principal components.
+    pub projected: (Array2<f64>, Vec<Likeness>),
+}
+
+/// Puts noise on a few rows and gives back what `model`, and the projection on the first `components`
+/// components of `pca`, make of them.
+///
+/// # Errors
+/// If the rows cannot be read, or have other columns than the model.
+pub fn clean(
+    rows: &dyn Source,
+    model: &Model,
+    (pca, components): (&Pca, usize),
+    noise: &Noise,
+) -> Result<Cleaned> {
+    let (clean, noisy) = block(rows, noise, 0, rows.rows())?;
+    let beside = |rows: Array2<f64>| {
+        let likeness = likeness(&clean, &rows, noise);
+        (rows, likeness)
+    };
+    let restored = beside(restore(&noisy, model)?);
+    let projected = beside(project(&noisy, pca, components));
+    let noisy = beside(noisy);
+    Ok(Cleaned { clean, noisy, restored, projected })
+}
+
+fn restore(noisy: &Array2<f64>, model: &Model) -> Result<Array2<f64>> {
+    model.decode(model.encode(noisy.view())?.view())
+}
+
+fn project(noisy: &Array2<f64>, pca: &Pca, components: usize) -> Array2<f64> {
+    let axes = pca.components.slice(ndarray::s![..components, ..]);
+    (noisy - &pca.mean).dot(&axes.t()).dot(&axes) + &pca.mean
 }
 
 /// The number of components whose projection of the noisy rows is nearest to the clean ones.
@@ -115,20 +158,46 @@ fn for_blocks(
     noise: &Noise,
     mut with: impl FnMut(&Array2<f64>, &Array2<f64>) -> Result<()>,
 ) -> Result<()> {
-    let dim = rows.dim();
     for start in (0..rows.rows()).step_by(BLOCK) {
-        let mut clean = Array2::<f64>::zeros((BLOCK.min(rows.rows() - start), dim));
-        rows.read_f64(start, clean.as_slice_mut().expect("owned and row-major"))?;
-        let mut noisy = clean.clone();
-        let values = noisy.as_slice_mut().expect("owned and row-major");
-        values.par_chunks_mut(dim.max(1)).enumerate().for_each(|(place, row)| {
-            let mut random =
-                Random::numbered(noise.seed, "evaluation noise", &[(start + place) as u64]);
-            noise.corruption.apply(row, noise.range, &mut random, |_| {});
-        });
+        let (clean, noisy) = block(rows, noise, start, BLOCK.min(rows.rows() - start))?;
         with(&clean, &noisy)?;
     }
     Ok(())
+}
+
+/// `count` clean rows from `start` on, and the same with noise.
+fn block(
+    rows: &dyn Source,
+    noise: &Noise,
+    start: usize,
+    count: usize,
+) -> Result<(Array2<f64>, Array2<f64>)> {
+    let dim = rows.dim();
+    let mut clean = Array2::<f64>::zeros((count, dim));
+    rows.read_f64(start, clean.as_slice_mut().expect("owned and row-major"))?;
+    let mut noisy = clean.clone();
+    let values = noisy.as_slice_mut().expect("owned and row-major");
+    values.par_chunks_mut(dim.max(1)).enumerate().for_each(|(place, row)| {
+        let mut random =
+            Random::numbered(noise.seed, "evaluation noise", &[(start + place) as u64]);
+        noise.corruption.apply(row, noise.range, &mut random, |_| {});
+    });
+    Ok((clean, noisy))
+}
+
+/// How like the clean rows others are, one by one.
+fn likeness(clean: &Array2<f64>, rows: &Array2<f64>, noise: &Noise) -> Vec<Likeness> {
+    let range = noise.range.1 - noise.range.0;
+    let pairs: Vec<_> = clean.outer_iter().zip(rows.outer_iter()).collect();
+    let of_pair = |(x, y): (ndarray::ArrayView1<'_, f64>, ndarray::ArrayView1<'_, f64>)| {
+        let (x, y) = (x.to_vec(), y.to_vec());
+        Likeness {
+            squared_error_per_row: x.iter().zip(&y).map(|(a, b)| (a - b) * (a - b)).sum(),
+            psnr: psnr(&x, &y, range),
+            ssim: noise.image.and_then(|shape| ssim(&x, &y, shape, range)),
+        }
+    };
+    pairs.into_par_iter().map(of_pair).collect()
 }
 
 #[derive(Clone, Copy, Default)]
@@ -140,24 +209,11 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, clean: &Array2<f64>, rows: &Array2<f64>, noise: &Noise) {
-        let range = noise.range.1 - noise.range.0;
-        let pairs: Vec<_> = clean.outer_iter().zip(rows.outer_iter()).collect();
-        let measured: Vec<(f64, f64, Option<f64>)> = pairs
-            .into_par_iter()
-            .map(|(x, y)| {
-                let (x, y) = (x.to_vec(), y.to_vec());
-                let squares = x.iter().zip(&y).map(|(a, b)| (a - b) * (a - b)).sum();
-                let likeness = noise.image.and_then(|shape| ssim(&x, &y, shape, range));
-                (squares, psnr(&x, &y, range), likeness)
-            })
-            .collect();
-        for (squares, psnr, ssim) in measured {
-            self.squares += squares;
-            self.psnr += psnr;
-            self.ssim += ssim.unwrap_or(0.0);
-            self.pictures += usize::from(ssim.is_some());
-        }
+    fn add(&mut self, row: Likeness) {
+        self.squares += row.squared_error_per_row;
+        self.psnr += row.psnr;
+        self.ssim += row.ssim.unwrap_or(0.0);
+        self.pictures += usize::from(row.ssim.is_some());
     }
 
     fn mean(self, rows: usize) -> Likeness {
@@ -201,5 +257,27 @@ mod tests {
         assert!((found.projected.squared_error_per_row / 0.75 - 1.0).abs() < 0.08, "{found:?}");
         assert!(found.restored.squared_error_per_row > found.projected.squared_error_per_row);
         assert!(found.projected.psnr > found.noisy.psnr + 3.0);
+    }
+
+    #[test]
+    fn the_rows_shown_are_those_that_are_measured() {
+        let rows = rows();
+        let options = PcaOptions { components: Components::Count(8), ..Default::default() };
+        let pca = Pca::fit_source(&rows, &options).expect("fits");
+        let model = Model::Pca(pca.clone());
+        let found = denoise(&rows, &model, &pca, &noise()).expect("measures");
+        let shown = clean(&rows, &model, (&pca, found.components), &noise()).expect("cleans");
+        for (scores, (cleaned, likeness)) in [
+            (found.noisy, &shown.noisy),
+            (found.restored, &shown.restored),
+            (found.projected, &shown.projected),
+        ] {
+            let error = (cleaned - &shown.clean).mapv(|value| value * value).sum() / 600.0;
+            assert!((error / scores.squared_error_per_row - 1.0).abs() < 1e-12);
+            let psnr = likeness.iter().map(|row| row.psnr).sum::<f64>() / 600.0;
+            assert!((psnr / scores.psnr - 1.0).abs() < 1e-12);
+        }
+        let clean = rows.view().mapv(f64::from);
+        assert_eq!(shown.clean, clean);
     }
 }

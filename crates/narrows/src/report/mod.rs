@@ -16,7 +16,10 @@ mod text;
 
 pub use faces::{FacesReport, faces_page};
 pub use record::{Codes, Score, Spectrum};
-pub use run::{ComponentKind, Components, Examples, RunReport, run_page};
+pub use run::{
+    Beside, CodeViews, ComponentKind, Components, Denoised, Examples, Interpolation, Manifold,
+    RunReport, Storey, run_page,
+};
 pub use text::{Html, count, escape, number, percent};
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ use crate::{Error, Result};
 
 /// No picture on a page has a longer side, in pixels: more would not be seen, only weigh.
 const LONGEST_SIDE: u32 = 192;
+/// Nor has a sheet of many pictures.
+const LONGEST_SHEET: u32 = 1120;
 
 /// How a value becomes a shade.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,6 +66,11 @@ impl Tone {
 /// If the row does not have as many values as the picture has pixels and channels, or the picture
 /// has neither one nor three channels.
 pub fn png(pixels: &[f32], shape: ImageShape, tone: Tone) -> Result<Vec<u8>> {
+    png_within(pixels, shape, tone, LONGEST_SIDE)
+}
+
+/// The same, no side longer than `longest` pixels.
+fn png_within(pixels: &[f32], shape: ImageShape, tone: Tone, longest: u32) -> Result<Vec<u8>> {
     let ImageShape { height, width, channels } = shape;
     let wrong = || {
         Error::mistake(
@@ -87,8 +94,8 @@ pub fn png(pixels: &[f32], shape: ImageShape, tone: Tone) -> Result<Vec<u8>> {
             .map(DynamicImage::from),
     };
     let mut picture = picture.ok_or_else(wrong)?;
-    if width.max(height) > LONGEST_SIDE {
-        picture = picture.thumbnail(LONGEST_SIDE, LONGEST_SIDE);
+    if width.max(height) > longest {
+        picture = picture.thumbnail(longest, longest);
     }
     let mut file = Cursor::new(Vec::new());
     picture.write_to(&mut file, ImageFormat::Png).map_err(|cause| {
@@ -112,6 +119,53 @@ pub fn image(pixels: &[f32], shape: ImageShape, tone: Tone, description: &str) -
         )),
         Err(error) => Html(format!("<p class=\"missing\">{}</p>", escape(&error.to_string()))),
     }
+}
+
+/// Many pictures of one shape as one, `across` in a line, for those that are seen as a whole; a
+/// sentence where the rows are no such pictures.
+pub fn sheet(
+    tiles: &[Vec<f32>],
+    across: usize,
+    shape: ImageShape,
+    tone: Tone,
+    description: &str,
+) -> Html {
+    let description = escape(description);
+    let class = if shape.width.max(shape.height) <= 16 { "sheet pixels" } else { "sheet" };
+    let (pixels, shape) = laid_out(tiles, across, shape);
+    match png_within(&pixels, shape, tone, LONGEST_SHEET) {
+        Ok(file) => Html(format!(
+            "<img alt=\"{description}\" class=\"{class}\" width=\"{}\" height=\"{}\" \
+             src=\"data:image/png;base64,{}\"/>",
+            shape.width,
+            shape.height,
+            BASE64_STANDARD.encode(file)
+        )),
+        Err(error) => Html(format!("<p class=\"missing\">{}</p>", escape(&error.to_string()))),
+    }
+}
+
+/// The pixels of tiles side by side and line after line; places without a pixel are no number.
+fn laid_out(tiles: &[Vec<f32>], across: usize, tile: ImageShape) -> (Vec<f32>, ImageShape) {
+    let across = across.max(1);
+    let stride = tile.width * tile.channels;
+    let height = tiles.len().div_ceil(across) * tile.height;
+    let shape = ImageShape { height, width: across * tile.width, ..tile };
+    let mut pixels = vec![f32::NAN; height * across * stride];
+    for (place, pixels_of_tile) in tiles.iter().enumerate() {
+        let (line, column) = (place / across, place % across);
+        let lines = pixels_of_tile.chunks_exact(stride.max(1)).take(tile.height).enumerate();
+        for (y, from) in lines {
+            let start = ((line * tile.height + y) * across + column) * stride;
+            pixels[start..start + stride].copy_from_slice(from);
+        }
+    }
+    (pixels, shape)
+}
+
+/// A picture with a caption under it, to stand in a [`Grid`].
+pub(super) fn captioned(picture: &Html, caption: &str) -> Html {
+    Html(format!("{picture}<small>{}</small>", escape(caption)))
 }
 
 /// Pictures in rows and columns with captions.
@@ -212,6 +266,26 @@ mod tests {
                     .0
                     .contains("draw a picture")
             );
+        }
+    }
+
+    #[test]
+    fn tiles_lie_side_by_side_and_line_after_line() {
+        let tiles: Vec<Vec<f32>> =
+            (0..3).map(|tile| vec![tile as f32, 10.0 + tile as f32]).collect();
+        let (pixels, whole) = laid_out(&tiles, 2, shape(2, 1, 1));
+        assert_eq!((whole.height, whole.width), (4, 2));
+        assert_eq!(pixels[..5], [0.0, 1.0, 10.0, 11.0, 2.0]);
+        assert!(pixels[5].is_nan() && pixels[7].is_nan() && pixels[6] == 12.0);
+        let (colours, _) = laid_out(&[vec![1.0, 2.0, 3.0], vec![4.0, 5.0, 6.0]], 2, shape(1, 1, 3));
+        assert_eq!(colours, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let html = sheet(&tiles, 2, shape(2, 1, 1), Tone::Between(0.0, 12.0), "<all>").0;
+        assert!(html.contains("width=\"2\" height=\"4\"") && html.contains("&lt;all&gt;"));
+        for nothing in [
+            sheet(&[], 2, shape(2, 1, 1), Tone::Between(0.0, 1.0), ""),
+            sheet(&tiles, 0, shape(0, 0, 1), Tone::Between(0.0, 1.0), ""),
+        ] {
+            assert!(nothing.0.contains("draw a picture"));
         }
     }
 

@@ -7,11 +7,15 @@ use ndarray::Array2;
 use super::page::tests::assert_balanced;
 use super::*;
 use crate::data::{ImageShape, Labels};
-use crate::evaluate::{Certificate, Classification, Pythagoras};
+use crate::evaluate::{
+    Activity, Certificate, Classification, Denoising, Likeness, NeighbourScores, Neighbours,
+    Pythagoras, Rate as UnitRate,
+};
 use crate::faces::{
     Distance, EvaluateOptions, Evaluation, Faces, Matcher, Mistake, OpenSet, Pictures, Rate, Rates,
     RocPoint,
 };
+use crate::objective::Corruption;
 use crate::train::Epoch;
 
 const SHAPE: ImageShape = ImageShape { height: 4, width: 3, channels: 1 };
@@ -43,6 +47,81 @@ fn codes() -> Codes {
     }
 }
 
+/// The codes in the plane, beside PCA's.
+fn views() -> CodeViews {
+    let of = |trustworthiness, accuracy| NeighbourScores { accuracy, trustworthiness };
+    CodeViews {
+        views: vec![codes()],
+        projected: false,
+        pca: vec![Codes { axis_names: ["<pc 1>".into(), "pc 2".into()], ..codes() }],
+        neighbours: Some(Neighbours {
+            rows: 60,
+            nearest: 5,
+            scores: of(0.875, Some(0.75)),
+            pca: Some(of(0.625, Some(0.55))),
+            accuracy_of_rows: Some(0.95),
+        }),
+        rows: 60,
+    }
+}
+
+fn denoised() -> Denoised {
+    let likeness = |psnr| Likeness { squared_error_per_row: 3.5, psnr, ssim: Some(0.64) };
+    let version = |first: usize, psnr: f64| {
+        (first..first + 2).map(|seed| (row(seed), likeness(psnr))).collect()
+    };
+    Denoised {
+        found: Denoising {
+            rows: 40,
+            corruption: Corruption::Masking { rate: 0.5 },
+            noisy: likeness(9.25),
+            restored: likeness(21.5),
+            projected: likeness(14.75),
+            components: 7,
+        },
+        rows: 60,
+        seed: 0,
+        clean: vec![row(0), row(1)],
+        versions: [version(2, 9.5), version(4, 22.5), version(6, 15.5)],
+    }
+}
+
+fn activity() -> Activity {
+    Activity {
+        rows: 60,
+        rate: UnitRate::Mean,
+        rates: vec![0.0, 0.1, 0.11, 0.6],
+        dead: 1,
+        dense: 1,
+        target: Some(0.1),
+    }
+}
+
+fn epochs() -> Vec<Epoch> {
+    let epoch = |epoch: u32| Epoch {
+        epoch: epoch as usize,
+        loss: 1.0 / f64::from(epoch),
+        penalty: None,
+        validation: Some(1.5 / f64::from(epoch)),
+        learning_rate: 0.01,
+        batch_size: 256,
+        seconds: 0.5,
+        rows_per_second: 1e4,
+    };
+    (1..=5).map(epoch).collect()
+}
+
+fn storeys() -> Vec<Storey> {
+    let storey = |input_dim, latent_dim, history| Storey {
+        input_dim,
+        latent_dim,
+        history,
+        squared_error_per_row: Some(2.5),
+        fraction_variance_unexplained: None,
+    };
+    vec![storey(12, 8, epochs()), storey(8, 4, vec![])]
+}
+
 fn score(name: &str, value: f64) -> Score {
     let [unit, formula, meaning] = ["", "a < b", "less & less"].map(String::from);
     Score { name: name.into(), value, unit, formula, meaning }
@@ -53,7 +132,6 @@ fn components(rows: Vec<Vec<f32>>, kind: ComponentKind) -> Components {
 }
 
 fn run() -> RunReport {
-    let epochs = 1..=5_u32;
     RunReport {
         title: "<digits>".into(),
         data: "a & b.npy".into(),
@@ -66,7 +144,21 @@ fn run() -> RunReport {
         scores: vec![score("explained_variance", 0.912), score("squared_error_per_row", 0.5)],
         baseline: Some(vec![score("explained_variance", 0.934)]),
         spectrum: Some(spectrum()),
-        codes: Some(codes()),
+        codes: Some(views()),
+        manifold: Some(Manifold {
+            tiles: (0..9).map(row).collect(),
+            across: 3,
+            ranges: [[-1.5, 2.5], [0.0, 4.0]],
+        }),
+        interpolation: Some(Interpolation {
+            names: ["<a>", "c"].map(String::from),
+            ways: vec![
+                ("Codes".into(), (0..3).map(row).collect()),
+                ("Pixels".into(), (3..6).map(row).collect()),
+            ],
+        }),
+        denoised: Some(denoised()),
+        activity: Some(activity()),
         image: Some(SHAPE),
         examples: Some(Examples {
             rows: (0..3).map(row).collect(),
@@ -74,24 +166,17 @@ fn run() -> RunReport {
             in_units: None,
             errors: vec![0.25, 0.5, 0.75],
             names: ["<a>", "b", "c"].map(String::from).into(),
+            pca: Some(Beside {
+                reconstructions: (4..7).map(row).collect(),
+                in_units: None,
+                errors: vec![1.25, 1.5, 1.75],
+            }),
         }),
         components: Some(components((0..4).map(row).collect(), ComponentKind::Decoder)),
         mean: Some(row(9)),
         column_names: vec!["<height>".into(); 12],
-        history: Some(
-            epochs
-                .map(|epoch| Epoch {
-                    epoch: epoch as usize,
-                    loss: 1.0 / f64::from(epoch),
-                    penalty: None,
-                    validation: Some(1.5 / f64::from(epoch)),
-                    learning_rate: 0.01,
-                    batch_size: 256,
-                    seconds: 0.5,
-                    rows_per_second: 1e4,
-                })
-                .collect(),
-        ),
+        history: Some(epochs()),
+        storeys: Some(storeys()),
         certificate: Some(Certificate {
             principal_angles: vec![1e-6, 2e-5, 4e-4, 5e-4],
             relative_excess_loss: 1e-9,
@@ -194,9 +279,20 @@ fn assert_sound(html: &str) {
 fn the_page_of_a_run_shows_everything_that_is_known() {
     let html = run_page(&run());
     assert_sound(&html);
-    for heading in
-        ["Rows and", "Spectrum", "Codes", "Components", "Learning", "Certificate", "Pythagoras"]
-    {
+    for heading in [
+        "Rows and",
+        "Noise taken away",
+        "Spectrum",
+        "Codes",
+        "Decoded plane",
+        "Between two rows",
+        "Units of the code",
+        "Components",
+        "Learning",
+        "Storeys",
+        "Certificate",
+        "Pythagoras",
+    ] {
         assert!(html.contains(&format!("<h2>{heading}")), "{heading}");
     }
     for text in [
@@ -211,8 +307,137 @@ fn the_page_of_a_run_shows_everything_that_is_known() {
         assert!(!html.contains(raw), "{raw}");
     }
     assert!(!html.contains("Not on this page"));
-    // Three rows of three examples, four components, the mean.
-    assert_eq!(html.matches("data:image/png").count(), 14);
+    // Four rows of three examples, four of two with and without noise, one sheet, two ways of three
+    // steps, four components, the mean.
+    assert_eq!(html.matches("data:image/png").count(), 12 + 8 + 1 + 6 + 5);
+}
+
+/// The part of a page under a heading.
+fn section<'a>(html: &'a str, heading: &str) -> &'a str {
+    let (_, after) = html.split_once(&format!("<h2>{heading}</h2>")).unwrap();
+    after.split_once("</section>").unwrap().0
+}
+
+#[test]
+fn neighbours_stand_beside_those_of_pca() {
+    let html = run_page(&run());
+    let codes = section(&html, "Codes");
+    assert_eq!(codes.matches("class=\"plot square\"").count(), 2);
+    for text in [
+        "two numbers of their codes. The model saw no classes",
+        "most of the 5 nearest other rows have the row&#39;s class",
+        "Both on 60 rows.",
+        "&lt;pc 1&gt;",
+        "0.875</td>",
+        "75.0\u{a0}%",
+        "PCA, same width",
+        "0.625</td>",
+        "55.0\u{a0}%",
+        "the rows themselves",
+        "95.0\u{a0}%",
+    ] {
+        assert!(codes.contains(text), "{text} in {codes}");
+    }
+    let wide = CodeViews { projected: true, pca: vec![], rows: 90, ..views() };
+    let html = run_page(&RunReport { codes: Some(wide), ..run() });
+    let codes = section(&html, "Codes");
+    assert_eq!(codes.matches("class=\"plot square\"").count(), 1);
+    assert!(codes.contains("the two directions in which their codes differ most"));
+    assert!(codes.contains("Both on 60 of 90 rows, evenly taken."));
+
+    // A code of one number lies in no plane, but has neighbours.
+    let mut line = CodeViews { views: vec![], pca: vec![], ..views() };
+    let neighbours = line.neighbours.as_mut().unwrap();
+    neighbours.scores.accuracy = None;
+    neighbours.pca = None;
+    let html = run_page(&RunReport { codes: Some(line), ..run() });
+    let codes = section(&html, "Codes");
+    assert!(codes.contains("0.875</td>") && !codes.contains("plot"));
+    assert!(!codes.contains("accuracy") && !codes.contains("PCA"));
+}
+
+#[test]
+fn reconstructions_stand_beside_those_of_pca() {
+    let html = run_page(&run());
+    let rows = section(&html, "Rows and reconstructions");
+    let places = ["<small>0.25<", "<small>0.75<", "PCA of the same width", "<small>1.25<"]
+        .map(|text| rows.find(text).unwrap());
+    assert!(places.is_sorted(), "{places:?}");
+
+    let table = run_page(&RunReport { image: None, ..run() });
+    let rows = section(&table, "Rows and reconstructions");
+    assert!(rows.contains("PCA&#39;s</th>") && rows.contains("1.25</td>"));
+    let alone = RunReport { image: None, ..run() };
+    let examples = alone.examples.map(|examples| Examples { pca: None, ..examples });
+    let html = run_page(&RunReport { image: None, examples, ..run() });
+    assert!(!section(&html, "Rows and reconstructions").contains("PCA"));
+}
+
+#[test]
+fn the_way_between_two_rows_is_told_in_steps() {
+    let html = run_page(&run());
+    let way = section(&html, "Between two rows");
+    assert!(way.contains("from &lt;a&gt; to c, in equal steps"), "{way}");
+    let shares: Vec<&str> =
+        way.split("<small>").skip(1).map(|text| text.split_once('<').unwrap().0).collect();
+    assert_eq!(shares, ["0\u{a0}%", "50\u{a0}%", "100\u{a0}%"]);
+}
+
+#[test]
+fn noise_is_named_and_every_version_measured() {
+    let html = run_page(&run());
+    let noise = section(&html, "Noise taken away");
+    for text in [
+        "The lowest value in 50.0\u{a0}% of the columns",
+        "the 7 principal components",
+        "Means over 40 of 60 rows, evenly taken, noise of seed 0.",
+        "<small>22.5 · 0.64</small>",
+        "21.50</td>",
+        "0.640</td>",
+    ] {
+        assert!(noise.contains(text), "{text} in {noise}");
+    }
+    // What is no picture has figures alone.
+    let html = run_page(&RunReport { image: None, ..run() });
+    let noise = section(&html, "Noise taken away");
+    assert!(noise.contains("21.50</td>") && !noise.contains("<img"));
+}
+
+#[test]
+fn units_are_counted_by_what_being_on_means_for_them() {
+    let html = run_page(&run());
+    let units = section(&html, "Units of the code");
+    for text in [
+        "The mean of all units is 0.2025.",
+        "Of 4 units: dead (its activation moves by less than 0.01) 1, dense (a mean above 0.5) 1.",
+        "The KL penalty asks for a mean of 0.1 each.",
+        "wanted: 10.0\u{a0}%",
+    ] {
+        assert!(units.contains(text), "{text} in {units}");
+    }
+    // One unit at 0, two near a tenth, one at 0.6: 25 bars of 2.4 % each.
+    let tips: Vec<&str> = units.split("units 0.").skip(1).map(|tip| &tip[..7]).collect();
+    assert_eq!(tips.len(), 25, "{tips:?}");
+    assert!(units.contains("units 0.012: 1<") && units.contains("units 0.108: 2<"), "{units}");
+    assert!(units.contains("units 0.588: 1<"), "{units}");
+
+    let relu = Activity { rate: UnitRate::Positive, target: None, ..activity() };
+    let html = run_page(&RunReport { activity: Some(relu), ..run() });
+    let units = section(&html, "Units of the code");
+    assert!(units.contains("A row turns 0.81 of 4 units on, on average."), "{units}");
+    assert!(units.contains("dead (never on) 1") && !units.contains("KL"));
+    let none = Activity { rates: vec![], ..activity() };
+    assert!(run_page(&RunReport { activity: Some(none), ..run() }).contains("Nothing to draw"));
+}
+
+#[test]
+fn every_storey_has_its_line() {
+    let html = run_page(&run());
+    let storeys = section(&html, "Storeys");
+    assert_eq!(storeys.matches("class=\"line ").count(), 1);
+    for cell in ["12 → 8", "5 epochs", "8 → 4", "PCA", "2.5"] {
+        assert!(storeys.contains(&format!(">{cell}</td>")), "{cell} in {storeys}");
+    }
 }
 
 #[test]
@@ -261,8 +486,10 @@ fn every_model_is_told_by_what_it_is_made_of() {
 
 #[test]
 fn colours_are_spoken_of_where_there_are_classes() {
-    let said =
-        |codes| run_page(&RunReport { codes: Some(codes), ..run() }).contains("where colours");
+    let said = |view| {
+        let codes = CodeViews { views: vec![view], ..views() };
+        run_page(&RunReport { codes: Some(codes), ..run() }).contains("where colours")
+    };
     assert!(said(codes()));
     assert!(!said(Codes { classes: vec![], class_names: vec![], ..codes() }));
 }
@@ -313,6 +540,11 @@ fn an_empty_record_gives_a_page_that_says_what_is_missing() {
         baseline: None,
         spectrum: None,
         codes: None,
+        manifold: None,
+        interpolation: None,
+        denoised: None,
+        activity: None,
+        storeys: None,
         examples: None,
         components: None,
         mean: None,
@@ -325,7 +557,7 @@ fn an_empty_record_gives_a_page_that_says_what_is_missing() {
     });
     assert_sound(&html);
     let (_, foot) = html.split_once("Not on this page").unwrap();
-    assert_eq!(foot.matches("<li>").count(), 7);
+    assert_eq!(foot.matches("<li>").count(), 12);
     assert!(html.contains("The table has no rows."));
 
     let Recognised { mut faces, mut found, mut pictures } = recognised();
@@ -357,13 +589,37 @@ fn empty_lists_and_numbers_that_are_none_never_break_a_page() {
             null_threshold: Some(vec![]),
             ..spectrum()
         }),
-        codes: Some(Codes { points: vec![[nothing, 1.0]], classes: vec![7], ..codes() }),
+        codes: Some(CodeViews {
+            views: vec![Codes { points: vec![[nothing, 1.0]], classes: vec![7], ..codes() }],
+            neighbours: views().neighbours.map(|found| Neighbours {
+                scores: NeighbourScores { accuracy: Some(nothing), trustworthiness: nothing },
+                ..found
+            }),
+            ..views()
+        }),
+        manifold: Some(Manifold { tiles: vec![vec![]], across: 0, ranges: [[nothing; 2]; 2] }),
+        interpolation: Some(Interpolation {
+            names: Default::default(),
+            ways: vec![(String::new(), vec![vec![], row(1)])],
+        }),
+        denoised: Some(Denoised {
+            clean: vec![],
+            versions: [
+                vec![(vec![], Likeness { psnr: nothing, ..Default::default() })],
+                vec![],
+                vec![],
+            ],
+            ..denoised()
+        }),
+        activity: Some(Activity { rates: vec![nothing, 0.5], ..activity() }),
+        storeys: Some(vec![]),
         examples: Some(Examples {
             rows: vec![vec![f32::NAN; 12], row(1)],
             reconstructions: vec![vec![0.0; 5]],
             in_units: None,
             errors: vec![nothing],
             names: vec![],
+            pca: Some(Beside { reconstructions: vec![vec![]], in_units: None, errors: vec![] }),
         }),
         components: Some(components(vec![vec![], vec![f32::INFINITY; 12]], ComponentKind::Axes)),
         history: Some(vec![]),
@@ -413,6 +669,7 @@ fn a_short_reconstruction_of_a_table_is_not_a_panic() {
         in_units: Some([vec![], vec![vec![1.5]]]),
         errors: vec![],
         names: vec![],
+        pca: Some(Beside { reconstructions: vec![], in_units: Some(vec![]), errors: vec![] }),
     });
     let report = RunReport { image: None, column_names: vec![], examples, ..run() };
     let html = run_page(&report);

@@ -160,12 +160,15 @@ fn placed(chart: &Chart, series: &Series, frame: &Frame) -> String {
     if !marked {
         return String::new();
     }
+    let spacing = series.spacing();
     let name = escape(&series.name);
     let mut svg = format!("<g class=\"{}\"><title>{name}</title>", colour_class(series.colour));
     for &[x, y] in series.points.iter().filter(|point| chart.can_show(point)) {
         let tip = || format!("<title>{name} {}: {}</title>", number(x), number(y));
         let _ = match series.style {
-            Style::Bars => write!(svg, "<rect {}>{}</rect>", bar(x, y, frame), tip()),
+            Style::Bars => {
+                write!(svg, "<rect {}>{}</rect>", bar(x, y, 0.36 * spacing, frame), tip())
+            }
             Style::Points => write!(svg, "<use {}/>", at(series.colour, x, y, frame)),
             _ => write!(svg, "<use {}>{}</use>", at(series.colour, x, y, frame), tip()),
         };
@@ -177,8 +180,9 @@ fn at(colour: usize, x: f64, y: f64, frame: &Frame) -> String {
     format!("href=\"#{}\" x=\"{}\" y=\"{}\"", marker(colour), frame.across(x), frame.up(y))
 }
 
-fn bar(x: f64, y: f64, frame: &Frame) -> String {
-    let (left, right) = (frame.x.place(x - 0.36), frame.x.place(x + 0.36));
+/// `reach` is half its width.
+fn bar(x: f64, y: f64, reach: f64, frame: &Frame) -> String {
+    let (left, right) = (frame.x.place(x - reach), frame.x.place(x + reach));
     let foot = frame.y.place(0.0f64.max(frame.y.low()));
     let (low, high) = (foot.min(frame.y.place(y)), foot.max(frame.y.place(y)));
     format!(

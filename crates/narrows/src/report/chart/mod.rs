@@ -69,6 +69,13 @@ impl Series {
         let points = values.iter().enumerate().map(|(place, &y)| [(place + 1) as f64, y]);
         Self::new(name, style, colour, points.collect())
     }
+
+    /// How far apart bars stand: the least step from one to the next, 1 for a single one.
+    fn spacing(&self) -> f64 {
+        let steps = self.points.windows(2).map(|pair| pair[1][0] - pair[0][0]);
+        let least = steps.filter(|step| *step > 0.0).fold(f64::INFINITY, f64::min);
+        if least.is_finite() { least } else { 1.0 }
+    }
 }
 
 /// A line across the plot that marks a value.
@@ -107,7 +114,7 @@ impl Chart {
     fn frame(&self) -> Option<Frame> {
         let (mut across, mut up) = (Vec::new(), Vec::new());
         for series in &self.series {
-            let margin = if series.style == Style::Bars { 0.5 } else { 0.0 };
+            let margin = if series.style == Style::Bars { 0.5 * series.spacing() } else { 0.0 };
             for (place, point) in series.points.iter().enumerate().filter(|(_, p)| self.can_show(p))
             {
                 let spread = series.spread.get(place).copied().unwrap_or(0.0);

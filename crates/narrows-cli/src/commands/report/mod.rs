@@ -1,0 +1,222 @@
+//! `narrows report`: a page that shows a run.
+
+mod codes;
+mod denoised;
+mod made_of;
+mod rows;
+mod scores;
+mod training;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use narrows::data::{Dataset, ImageShape, OpenOptions, Prepared, Source};
+use narrows::model::{Answer, Model, Pca, Predictor};
+use narrows::report::{self, RunReport, Spectrum};
+use narrows::store::{Run, write_aside};
+
+use super::evaluate::measure;
+use super::predict::{self, Measured};
+use super::sample::{SAMPLED, Sample};
+use super::{Output, Screen, finetune, fit, open_like};
+
+/// Rows that are shown whole, evenly taken.
+const SHOWN: usize = 12;
+
+/// Show a run on one page: scores, rows and their reconstructions, codes and their neighbours, the
+/// decoder between and around them, noise taken away, spectrum, components, training
+///
+/// The rows are those that the run was fitted on unless others are given. They are read by blocks; what
+/// needs many at once holds an even sample of at most 2,400 (fewer where rows are wide: 256 MB), and
+/// a copy of it while it tells neighbours. The page names what does not apply, needs no network and is
+/// written into the run folder.
+///
+/// Example: narrows report runs/a --labels train-labels-idx1-ubyte.gz
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The run folder that `narrows fit` wrote
+    run: PathBuf,
+    /// Other rows than those it was fitted on
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+    /// A file with one label per row, to colour the codes and to tell their neighbours
+    #[arg(long, value_name = "PATH")]
+    labels: Option<String>,
+    /// The column of a table that holds the labels
+    #[arg(long, value_name = "NAME")]
+    label_column: Option<String>,
+    /// Show the page in the browser
+    #[arg(long)]
+    open: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(crate) fn run(args: ReportArgs) -> Result<()> {
+    let run = Run::open(&args.run)?;
+    let dataset = rows_of(&args, &run)?;
+    let preparation = run.preparation.check(&dataset)?;
+    let rows = Prepared { source: &*dataset.rows, preparation: &preparation };
+    let subject = Subject::new(&args.run, &run, &dataset, &rows);
+    let page = match &run.model {
+        Model::Predictor(predictor) => predictor_page(&subject, predictor)?,
+        _ => page(&subject)?,
+    };
+    let path = args.run.join("report.html");
+    write_aside(&path, report::run_page(&page).as_bytes())?;
+    if args.output.json {
+        writeln!(Screen, "{}", serde_json::json!({ "path": path.display().to_string() }))?;
+    } else {
+        writeln!(Screen, "{}", path.display())?;
+    }
+    if args.open {
+        let browser = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+        let shown = std::process::Command::new(browser).arg(&path).status();
+        if !shown.is_ok_and(|status| status.success()) {
+            args.output
+                .say(format!("no browser could be started; open {} yourself", path.display()));
+        }
+    }
+    Ok(())
+}
+
+fn rows_of(args: &ReportArgs, run: &Run) -> Result<Dataset> {
+    let table = &run.config["data"];
+    let word = |key: &str| table[key].as_str().map(str::to_owned);
+    let own = args.data.is_none();
+    let path = args.data.clone().or_else(|| word("path")).unwrap_or_default();
+    let label_column = args.label_column.clone();
+    let labels = args.labels.clone().or_else(|| word("labels").filter(|_| own));
+    let given = OpenOptions { label_column, labels, ..Default::default() };
+    let dataset = open_like(run, &path, given)?;
+    if own && table["content_hash"].as_str() != Some(dataset.content_hash.as_str()) {
+        args.output.say(format!("note: {path} has changed since the run was fitted"));
+    }
+    Ok(dataset)
+}
+
+/// What is shown: a run, and rows as it sees them.
+struct Subject<'a> {
+    folder: &'a Path,
+    run: &'a Run,
+    dataset: &'a Dataset,
+    /// Prepared.
+    rows: &'a dyn Source,
+    /// The shape of a prepared row, where it is a picture.
+    image: Option<ImageShape>,
+}
+
+impl<'a> Subject<'a> {
+    fn new(folder: &'a Path, run: &'a Run, dataset: &'a Dataset, rows: &'a dyn Source) -> Self {
+        let values = |image: &ImageShape| image.height * image.width * image.channels;
+        let image = dataset.image.filter(|image| values(image) == run.model.input_dim());
+        Self { folder, run, dataset, rows, image }
+    }
+}
+
+/// What every model has to show.
+fn common(on: &Subject<'_>, sample: &Sample, command: String) -> Result<RunReport> {
+    let Subject { folder, run, dataset, .. } = *on;
+    let model = model_name(&run.model);
+    Ok(RunReport {
+        title: format!("{model} of {}", last_part(&dataset.name)),
+        data: dataset.name.clone(),
+        rows: dataset.rows.rows(),
+        input_dim: run.model.input_dim(),
+        latent_dim: run.model.latent_dim(),
+        model: model.to_owned(),
+        command,
+        configuration: run.config.clone(),
+        scores: Vec::new(),
+        baseline: None,
+        spectrum: None,
+        codes: codes::views(on, sample),
+        manifold: None,
+        interpolation: None,
+        denoised: None,
+        activity: codes::activity(on)?,
+        image: on.image,
+        examples: None,
+        components: Some(made_of::components(&run.model)),
+        mean: None,
+        column_names: run.preparation.column_names(),
+        history: training::history(folder)?,
+        storeys: training::storeys(folder)?,
+        certificate: None,
+        pythagoras: None,
+        classification: None,
+    })
+}
+
+fn page(on: &Subject<'_>) -> Result<RunReport> {
+    let Subject { folder, run, dataset, rows, .. } = *on;
+    let found = measure(run, dataset)?;
+    let pca = match (&run.model, &run.baseline) {
+        (Model::Pca(pca), _) => Some(pca),
+        (_, baseline) => baseline.as_ref(),
+    };
+    let sample = Sample::take(run, rows, SAMPLED)?;
+    let shown = Sample::take(run, rows, SHOWN)?;
+    Ok(RunReport {
+        scores: scores::scores(&found, &found.scores),
+        baseline: run.baseline.as_ref().map(|_| scores::scores(&found, &found.pca)),
+        spectrum: pca.map(spectrum),
+        manifold: codes::manifold(on, &sample)?,
+        interpolation: rows::interpolation(on, &shown)?,
+        denoised: denoised::denoised(on)?,
+        examples: Some(rows::examples(on, &shown)?),
+        mean: pca.map(|pca| rows::narrow(pca.mean.view())),
+        certificate: training::certificate(folder)?,
+        pythagoras: found.pythagoras,
+        ..common(on, &sample, fit::command(run)?)?
+    })
+}
+
+/// A model that rebuilds nothing: codes, filters, the learning curve, and how well labels are told.
+fn predictor_page(on: &Subject<'_>, predictor: &Predictor) -> Result<RunReport> {
+    let told = predict::predictions(on.run, predictor, on.dataset)?;
+    let labels = on.dataset.labels.as_ref();
+    let measured = labels.map(|labels| predict::measure(predictor, &told, labels)).transpose()?;
+    let (scores, classification) = match measured {
+        Some(Measured::Classes(found)) => (scores::class_scores(&found), Some(found)),
+        Some(Measured::Numbers(found)) => (scores::number_scores(&found), None),
+        None => (Vec::new(), None),
+    };
+    let sample = Sample::take(on.run, on.rows, SAMPLED)?;
+    let common = common(on, &sample, finetune::command(on.run)?)?;
+    Ok(RunReport { scores, classification, ..common })
+}
+
+/// The file, without the folders that lead to it.
+fn last_part(name: &str) -> &str {
+    name.trim_end_matches('/').rsplit('/').next().unwrap_or(name)
+}
+
+fn model_name(model: &Model) -> &'static str {
+    match model {
+        Model::Pca(_) => "PCA",
+        Model::Linear(_) => "Linear autoencoder",
+        Model::Network(_) => "Deep autoencoder",
+        Model::Predictor(predictor) => match predictor.answer() {
+            Answer::Class(_) => "Classifier",
+            Answer::Number(_) => "Regressor",
+        },
+    }
+}
+
+fn spectrum(pca: &Pca) -> Spectrum {
+    // Centred rows span one dimension less than there are rows, and may span even fewer.
+    let most = pca.rows.saturating_sub(1).max(1);
+    let spanned = pca.selection.spectrum.iter().take(most).take_while(|variance| **variance > 0.0);
+    let variances: Vec<f64> = spanned.copied().collect();
+    Spectrum {
+        ratio: variances.iter().map(|variance| variance / pca.total_variance).collect(),
+        explained_variance: variances,
+        total_variance: pca.total_variance,
+        chosen: pca.components.nrows(),
+        reason: pca.selection.reason.clone(),
+        null_threshold: pca.selection.threshold.clone(),
+    }
+}
