@@ -33,7 +33,7 @@ fn each_can_be_fitted() {
             }
         }
         desk.write("recipe.toml", toml::to_string(&recipe).unwrap());
-        let line = "fit recipe.toml --data demo:digits --set prepare.scale=unit_range \
+        let line = "fit recipe.toml --data demo:digits?levels=256 \
                     --set train.epochs=1 --json -q --out run";
         let scores = desk.json(line);
         let error = scores["training"]["squared_error_per_row"].as_f64();
