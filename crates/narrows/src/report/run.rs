@@ -187,10 +187,10 @@ fn cards(report: &RunReport) -> Vec<Card> {
     cards.push(Card {
         value: format!("{} → {}", count(report.input_dim), count(report.latent_dim)),
         label: "numbers per row".into(),
-        note: if times.is_finite() {
-            format!("{} times fewer", number(times))
-        } else {
-            String::new()
+        note: match times {
+            _ if !times.is_finite() || times == 1.0 => String::new(),
+            _ if times < 1.0 => format!("{} times more", number(1.0 / times)),
+            _ => format!("{} times fewer", number(times)),
         },
     });
     cards.push(Card { value: count(report.rows), label: "rows".into(), note: report.data.clone() });
