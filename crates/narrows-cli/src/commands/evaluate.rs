@@ -7,7 +7,9 @@ use anyhow::Result;
 use clap::Args;
 use narrows::Error;
 use narrows::data::{Chosen, Dataset, Labels, Preparation, Prepared};
-use narrows::evaluate::{Evaluation, Likeness, NeighbourScores, Neighbours, Noise, Scores};
+use narrows::evaluate::{
+    Denoising, Evaluation, Likeness, NeighbourScores, Neighbours, Noise, Scores,
+};
 use narrows::objective::Corruption;
 use narrows::recipe::CorruptionTable;
 use narrows::store::{Run, read_json, write_aside};
@@ -99,20 +101,31 @@ fn clean(args: &EvaluateArgs, run: &Run, dataset: &Dataset) -> Result<()> {
     let lines = [
         line("noisy".to_owned(), found.noisy),
         line("restored".to_owned(), found.restored),
-        line(format!("best projection, {} components", found.components), found.projected),
+        line(best_projection(&found), found.projected),
     ];
     writeln!(Screen, "{} rows\n", found.rows)?;
     let headings = ["against the clean rows", "#squared error per row", "#PSNR, dB", "#SSIM"];
     Ok(write!(Screen, "{}", table(&headings, &lines))?)
 }
 
+/// What the projection is, and whether there may be a better one.
+pub(super) fn best_projection(found: &Denoising) -> String {
+    match found.components {
+        most if most == found.most_components => {
+            format!("projection on all {most} components that the run keeps")
+        }
+        components => format!("best projection, {components} components"),
+    }
+}
+
 /// The noise that a run was trained to take away, on rows that are prepared so.
 pub(super) fn noise(run: &Run, preparation: &Preparation, seed: u64) -> Option<Noise> {
-    let table: CorruptionTable =
-        serde_json::from_value(run.config["objective"]["corruption"].clone()).unwrap_or_default();
-    let corruption = table.corruption();
-    let range = preparation.bounds().unwrap_or((0.0, 1.0));
-    let noise = Noise { corruption, range, image: preparation.image(), seed };
+    let of = |table: &Value| table["corruption"].as_object().cloned().map(Value::Object);
+    let first = of(&run.config["storey"][0]).or_else(|| of(&run.config["objective"]))?;
+    let corruption = serde_json::from_value::<CorruptionTable>(first).ok()?.corruption();
+    let bounds = preparation.bounds();
+    let (range, bounded) = (bounds.unwrap_or((0.0, 1.0)), bounds.is_some());
+    let noise = Noise { corruption, range, bounded, image: preparation.image(), seed };
     (corruption != Corruption::None).then_some(noise)
 }
 

@@ -63,11 +63,6 @@ impl Activation {
         Self::Softplus,
     ];
 
-    /// Whether values stay between 0 and 1.
-    pub fn is_share(self) -> bool {
-        self == Self::Sigmoid
-    }
-
     /// Value and slope at `x`.
     pub fn at(self, x: f64) -> (f64, f64) {
         value_and_slope(self, x)

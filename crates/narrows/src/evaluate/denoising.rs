@@ -5,8 +5,10 @@
 //! projection  μ + Σ_(j≤k) (vⱼ·(x̃ − μ)) vⱼ, PCA of clean rows, for the k with the least error here
 //! ```
 //!
-//! Each figure is the mean over rows. The projection is given the best k for these very rows, which
-//! the model is not: an advantage that it does not need to lose.
+//! Each figure is the mean over rows, the PSNR over those that differ from the clean ones at all. Where
+//! the range of the rows is known, what leaves it is brought back to it, restored or projected. The
+//! projection is given the best k from 0 to the components that there are, for these very rows, which the
+//! model is not: an advantage that it does not need to lose.
 
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;
@@ -27,7 +29,7 @@ const BLOCK: usize = 1000;
 pub struct Likeness {
     /// Squared error per row.
     pub squared_error_per_row: f64,
-    /// Peak signal-to-noise ratio in dB.
+    /// Peak signal-to-noise ratio in dB; infinite if nothing differs.
     pub psnr: f64,
     /// Structural similarity, where rows are pictures of at least 11 × 11.
     pub ssim: Option<f64>,
@@ -48,6 +50,8 @@ pub struct Denoising {
     pub projected: Likeness,
     /// That number.
     pub components: usize,
+    /// How many there were to choose from.
+    pub most_components: usize,
 }
 
 /// What noise is put on which rows, and what they look like.
@@ -57,6 +61,8 @@ pub struct Noise {
     pub corruption: Corruption,
     /// The range of the rows.
     pub range: (f64, f64),
+    /// Whether that is known of them, not assumed.
+    pub bounded: bool,
     /// The shape of a row, where it is a picture.
     pub image: Option<ImageShape>,
     /// Names the noise.
@@ -72,8 +78,8 @@ pub fn denoise(rows: &dyn Source, model: &Model, pca: &Pca, noise: &Noise) -> Re
     let components = best_projection(rows, pca, noise)?;
     let mut sums = [Sum::default(); 3];
     for_blocks(rows, noise, |clean, noisy| {
-        let restored = restore(noisy, model)?;
-        let projected = project(noisy, pca, components);
+        let restored = restore(noisy, model, noise)?;
+        let projected = project(noisy, pca, components, noise);
         for (sum, rows) in sums.iter_mut().zip([noisy, &restored, &projected]) {
             likeness(clean, rows, noise).into_iter().for_each(|row| sum.add(row));
         }
@@ -81,7 +87,9 @@ pub fn denoise(rows: &dyn Source, model: &Model, pca: &Pca, noise: &Noise) -> Re
     })?;
     let [noisy, restored, projected] = sums.map(|sum| sum.mean(rows.rows()));
     let corruption = noise.corruption;
-    Ok(Denoising { rows: rows.rows(), corruption, noisy, restored, projected, components })
+    let most_components = pca.components.nrows();
+    let rows = rows.rows();
+    Ok(Denoising { rows, corruption, noisy, restored, projected, components, most_components })
 }
 
 /// Rows before and after, each of the later ones with its likeness to the clean row.
@@ -113,19 +121,26 @@ pub fn clean(
         let likeness = likeness(&clean, &rows, noise);
         (rows, likeness)
     };
-    let restored = beside(restore(&noisy, model)?);
-    let projected = beside(project(&noisy, pca, components));
+    let restored = beside(restore(&noisy, model, noise)?);
+    let projected = beside(project(&noisy, pca, components, noise));
     let noisy = beside(noisy);
     Ok(Cleaned { clean, noisy, restored, projected })
 }
 
-fn restore(noisy: &Array2<f64>, model: &Model) -> Result<Array2<f64>> {
-    model.decode(model.encode(noisy.view())?.view())
+fn restore(noisy: &Array2<f64>, model: &Model, noise: &Noise) -> Result<Array2<f64>> {
+    Ok(within(model.decode(model.encode(noisy.view())?.view())?, noise))
 }
 
-fn project(noisy: &Array2<f64>, pca: &Pca, components: usize) -> Array2<f64> {
+fn project(noisy: &Array2<f64>, pca: &Pca, components: usize, noise: &Noise) -> Array2<f64> {
     let axes = pca.components.slice(ndarray::s![..components, ..]);
-    (noisy - &pca.mean).dot(&axes.t()).dot(&axes) + &pca.mean
+    within((noisy - &pca.mean).dot(&axes.t()).dot(&axes) + &pca.mean, noise)
+}
+
+fn within(mut rows: Array2<f64>, noise: &Noise) -> Array2<f64> {
+    if noise.bounded {
+        rows.mapv_inplace(|value| value.clamp(noise.range.0, noise.range.1));
+    }
+    rows
 }
 
 /// The number of components whose projection of the noisy rows is nearest to the clean ones.
@@ -149,7 +164,7 @@ fn best_projection(rows: &dyn Source, pca: &Pca, noise: &Noise) -> Result<usize>
         })
         .collect();
     let best = (0..sums.len()).min_by(|&a, &b| sums[a].total_cmp(&sums[b]));
-    Ok(best.map_or(0, |place| place + 1))
+    Ok(best.filter(|&place| sums[place] < 0.0).map_or(0, |place| place + 1))
 }
 
 /// Hands out blocks of clean rows and of the same rows with noise.
@@ -204,6 +219,7 @@ fn likeness(clean: &Array2<f64>, rows: &Array2<f64>, noise: &Noise) -> Vec<Liken
 struct Sum {
     squares: f64,
     psnr: f64,
+    differing: usize,
     ssim: f64,
     pictures: usize,
 }
@@ -211,7 +227,10 @@ struct Sum {
 impl Sum {
     fn add(&mut self, row: Likeness) {
         self.squares += row.squared_error_per_row;
-        self.psnr += row.psnr;
+        if row.psnr.is_finite() {
+            self.psnr += row.psnr;
+            self.differing += 1;
+        }
         self.ssim += row.ssim.unwrap_or(0.0);
         self.pictures += usize::from(row.ssim.is_some());
     }
@@ -220,7 +239,10 @@ impl Sum {
         let rows = rows as f64;
         Likeness {
             squared_error_per_row: self.squares / rows,
-            psnr: self.psnr / rows,
+            psnr: match self.differing {
+                0 => f64::INFINITY,
+                differing => self.psnr / differing as f64,
+            },
             ssim: (self.pictures > 0).then(|| self.ssim / rows),
         }
     }
@@ -241,7 +263,7 @@ mod tests {
 
     fn noise() -> Noise {
         let corruption = Corruption::Gaussian { sigma: 0.5 };
-        Noise { corruption, range: (-5.0, 5.0), image: None, seed: 0 }
+        Noise { corruption, range: (-5.0, 5.0), bounded: false, image: None, seed: 0 }
     }
 
     /// Rows of three dimensions and noise in ten: the projection on three leaves 3/10 of the noise.

@@ -82,13 +82,13 @@ pub struct Draw {
     pub seed: u64,
     /// Steps before this one.
     pub step: u64,
+    /// Rows of the step before the first of this pass.
+    pub first: u64,
 }
 
 /// What a step may do to a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// It stays as it is.
-    Fixed,
     /// It follows its gradient.
     Free,
     /// It follows its gradient, and weight decay draws it to zero.

@@ -78,6 +78,7 @@ fn denoised() -> Denoised {
             restored: likeness(21.5),
             projected: likeness(14.75),
             components: 7,
+            most_components: 30,
         },
         rows: 60,
         seed: 0,

@@ -26,7 +26,7 @@ use super::{Beginning, Checkpoint, Epoch, Observer, Step, Task, TrainOptions, Wi
 use crate::compute::Matrix;
 use crate::error::{Error, Result};
 use crate::model::Network;
-use crate::objective::Corruption;
+use crate::objective::{Corruption, Sparsity};
 
 /// Which layers learn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ pub enum Unfreezing {
 /// checkpoint, where the layers that stay as they are are still taken from `network`.
 ///
 /// # Errors
-/// As [`fit`]; if there are fewer epochs than stages; if rows are to be augmented or corrupted and
+/// As [`fit`]; if there are fewer epochs than stages or a penalty on the code; if rows are to be augmented or corrupted and
 /// some layers stay as they are.
 pub fn finetune(
     network: &mut Network,
@@ -115,6 +115,13 @@ fn check(stages: &[usize], task: &Task<'_>, options: &TrainOptions) -> Result<()
             format!("at least {} epochs, one for each stage of unfreezing", stages.len()),
             options.epochs.to_string(),
             "set train.epochs, or choose another --mode",
+        );
+    }
+    if task.sparsity != Sparsity::None {
+        return refuse(
+            "no penalty on the code, whose layers may stay as they are".to_owned(),
+            "one".to_owned(),
+            "leave it out",
         );
     }
     let changed = match task {

@@ -56,7 +56,7 @@ struct Place {
 impl Function<'_> {
     fn at(&mut self, point: Vec<f32>) -> Place {
         self.put(&point);
-        let draw = Draw { seed: self.options.seed, step: 0 };
+        let draw = Draw { seed: self.options.seed, step: 0, first: 0 };
         let mut sparsity = SparsityState::default();
         let parts = self.desk.learn(
             self.model,
@@ -73,7 +73,6 @@ impl Function<'_> {
             self.model.parameters().into_iter().zip(&self.rules).zip(&self.gradients)
         {
             match rule {
-                Rule::Fixed => gradient.extend(std::iter::repeat_n(0.0, own.len())),
                 Rule::Free => gradient.extend_from_slice(by),
                 Rule::Decayed => {
                     value += 0.5 * decay * dot(own, own);

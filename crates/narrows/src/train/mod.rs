@@ -190,7 +190,7 @@ pub fn fit(
         let mut seen = state.progress.step * batch_size;
         for (step, chosen) in order.chunks(batch_size).enumerate().skip(state.progress.step) {
             let chosen: Vec<usize> = chosen.iter().map(|&place| rows[place]).collect();
-            let draw = Draw { seed: options.seed, step: state.progress.steps };
+            let draw = Draw { seed: options.seed, step: state.progress.steps, first: 0 };
             let sparsity = &mut state.progress.sparsity;
             let value = desk.learn(model, task, &chosen, (draw, epoch), sparsity, &mut gradients);
             rate = options.rate_at(epoch, step as f64, steps);
@@ -268,11 +268,11 @@ fn exhausted(progress: &Progress, options: &TrainOptions) -> bool {
     options.patience.is_some_and(|patience| progress.waited >= patience)
 }
 
-/// Lets the average follow the parameters; in the first steps it follows closer.
+/// Lets the average follow parameters and buffers; in the first steps it follows closer.
 fn follow(average: &mut [Vec<f32>], model: &dyn Trainable, keep: f64, steps: u64) {
     let steps = steps as f64;
     let keep = keep.min((1.0 + steps) / (10.0 + steps)) as f32;
-    for (average, parameter) in average.iter_mut().zip(model.parameters()) {
+    for (average, parameter) in average.iter_mut().zip(state::all(model)) {
         average.par_iter_mut().with_min_len(1 << 14).zip(parameter).for_each(|(mean, &now)| {
             *mean = keep * *mean + (1.0 - keep) * now;
         });
@@ -288,8 +288,11 @@ fn measure(
     average: &mut [Vec<f32>],
 ) -> Option<f64> {
     let mut exchange = |model: &mut dyn Trainable| {
-        let pairs = average.iter_mut().zip(model.parameters_mut());
-        pairs.for_each(|(average, parameter)| average.swap_with_slice(parameter));
+        let (parameters, buffers) =
+            average.split_at_mut(average.len().min(model.parameters().len()));
+        let swap = |(average, own): (&mut Vec<f32>, &mut [f32])| average.swap_with_slice(own);
+        parameters.iter_mut().zip(model.parameters_mut()).for_each(swap);
+        buffers.iter_mut().zip(model.buffers_mut()).for_each(swap);
     };
     if held_out.is_empty() {
         return None;

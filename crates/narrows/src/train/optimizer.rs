@@ -125,7 +125,6 @@ impl Optimizer {
         let parameters = parameters.into_iter().zip(rules).zip(gradients).enumerate();
         for (place, ((parameter, &rule), gradient)) in parameters {
             let step = match (rule, self.method) {
-                (Rule::Fixed, _) => continue,
                 (Rule::Free, _) => base,
                 (Rule::Decayed, Method::Adamw) => {
                     Step { shrink: 1.0 - rate as f32 * self.weight_decay, ..base }

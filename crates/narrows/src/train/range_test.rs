@@ -134,7 +134,7 @@ fn tested(
         }
         let chosen = order.chunks(batch_size).nth(batch).unwrap_or_default();
         let chosen: Vec<usize> = chosen.iter().map(|&place| rows[place]).collect();
-        let draw = Draw { seed: options.seed, step: step as u64 };
+        let draw = Draw { seed: options.seed, step: step as u64, first: 0 };
         let value = desk.learn(model, task, &chosen, (draw, epoch), &mut sparsity, &mut gradients);
         let rate = rise.from * (rise.to / rise.from).powf(done);
         if sweep.add(rate, value.loss + value.penalty) {

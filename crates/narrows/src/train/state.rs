@@ -75,7 +75,8 @@ impl Checkpoint {
 pub(super) struct State {
     pub(super) progress: Progress,
     pub(super) optimizer: Optimizer,
-    /// The running average of parameters; empty if there is none.
+    /// The running average of parameters, then of buffers, which belong to them; empty if there is
+    /// none.
     pub(super) average: Vectors,
     /// Parameters, then buffers, of the best epoch; empty before it.
     pub(super) best: Vectors,
@@ -84,7 +85,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(model: &dyn Trainable, options: &TrainOptions) -> Self {
         let average = match options.average > 0.0 {
-            true => copied(model.parameters()),
+            true => copied(all(model)),
             false => Vec::new(),
         };
         let optimizer = options.optimizer(model);
@@ -122,7 +123,7 @@ impl State {
         state.progress = checkpoint.progress;
         state.optimizer.steps = state.progress.optimizer_steps;
         if state.progress.best.is_some() {
-            state.best = copied(model.parameters().into_iter().chain(model.buffers()).collect());
+            state.best = copied(all(model));
         }
         let mut given: std::collections::BTreeMap<String, Vec<f32>> =
             checkpoint.vectors.into_iter().collect();
@@ -155,11 +156,10 @@ impl State {
 
     /// Remembers parameters and buffers as the best so far.
     pub(super) fn keep_best(&mut self, model: &dyn Trainable) {
-        let parameters = match self.average.is_empty() {
-            true => copied(model.parameters()),
+        self.best = match self.average.is_empty() {
+            true => copied(all(model)),
             false => self.average.clone(),
         };
-        self.best = parameters.into_iter().chain(copied(model.buffers())).collect();
     }
 
     /// Gives the model the weights that training ends with: the best, or the average, or the last.
@@ -186,6 +186,11 @@ pub(super) fn misfit(got: String) -> Error {
         got,
         "start anew without --resume",
     )
+}
+
+/// Parameters, then buffers.
+pub(super) fn all(model: &dyn Trainable) -> Vec<&[f32]> {
+    model.parameters().into_iter().chain(model.buffers()).collect()
 }
 
 fn copied(vectors: Vec<&[f32]>) -> Vectors {

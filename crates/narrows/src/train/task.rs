@@ -88,9 +88,9 @@ impl Desk {
         let size = if whole { chosen.len() } else { PIECE };
         let mut value = Value::default();
         let mut keep = 0.0;
-        for piece in chosen.chunks(size.max(1)) {
+        for (number, piece) in chosen.chunks(size.max(1)).enumerate() {
             self.fetch(task, piece, Some((draw.seed, epoch as u64)));
-            self.pass.draw = draw;
+            self.pass.draw = Draw { first: (number * size) as u64, ..draw };
             let Self { clean, input, pass, .. } = &mut *self;
             let input = if input.rows() > 0 { &*input } else { &*clean };
             model.forward(input, pass);

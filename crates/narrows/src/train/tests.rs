@@ -236,6 +236,37 @@ impl Observer for StopAfter {
     }
 }
 
+/// The average of the weights is used with statistics that are averaged with it: nearly those that a
+/// few passes with it would give, even where it lags far behind the weights.
+#[test]
+fn averaged_weights_keep_statistics_of_their_own() {
+    let rows = rows(600, 12);
+    let shape = NetworkOptions {
+        layers: vec![24, 6],
+        normalisation: Normalisation::Batch,
+        ..Default::default()
+    };
+    let mut network = Network::new(12, &shape, false, 3).unwrap();
+    let options = TrainOptions {
+        average: 0.999,
+        learning_rate: 1e-2,
+        batch_size: 60,
+        epochs: 40,
+        schedule: Schedule::Constant,
+        ..TrainOptions::network()
+    };
+    let task = Task::reconstruct(&rows);
+    fit(&mut network, &task, &options, None, &mut go_on).unwrap();
+    let everything: Vec<usize> = (0..600).collect();
+    let mut desk = task::Desk::default();
+    let kept = desk.judge(&network, &task, &everything);
+    // A tenth of the running figures is renewed in each pass.
+    let mut pass = Pass::default();
+    (0..100).for_each(|_| network.forward(&rows, &mut pass));
+    let fresh = desk.judge(&network, &task, &everything);
+    assert!(kept < 1.05 * fresh, "{kept} {fresh}");
+}
+
 /// Everything that has a state: batch normalisation, dropout, corruption, a running mean of the code,
 /// an average of the weights, early stopping; stopped in the middle of an epoch and gone on.
 #[test]

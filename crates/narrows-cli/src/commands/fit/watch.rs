@@ -41,6 +41,9 @@ pub(in super::super) struct Watch<'a> {
     asked: Asked,
     interval: Duration,
     last_kept: Instant,
+    /// Whether the checkpoint in the folder is of an earlier training, for which this one's would be
+    /// taken.
+    stale: bool,
     stopped: Arc<AtomicBool>,
 }
 
@@ -66,6 +69,7 @@ impl<'a> Watch<'a> {
             asked,
             interval,
             last_kept: Instant::now(),
+            stale: checkpoint_path(out).exists(),
             stopped,
         })
     }
@@ -75,14 +79,15 @@ impl<'a> Watch<'a> {
         self.bar.finish();
     }
 
-    /// Makes the folder of a run that is not finished, so that it is known as one.
+    /// Makes the folder of a run that is not finished, so that it is known as one. The configuration of
+    /// weights that are there already stays.
     fn make_folder(&self, path: &Path) -> Result<()> {
         let folder = path.parent().unwrap_or(self.out);
         std::fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
-        let config = self.out.join("config.json");
-        if config.exists() {
+        if self.out.join("weights.safetensors").exists() {
             return Ok(());
         }
+        let config = self.out.join("config.json");
         let mut told = self.asked.config.clone();
         told["version"] = json!(env!("CARGO_PKG_VERSION"));
         write_json(&config, &told)
@@ -117,7 +122,7 @@ impl Observer for Watch<'_> {
         self.bar.draw(step);
         if self.stopped.load(Ordering::SeqCst) {
             Wish::Stop
-        } else if self.last_kept.elapsed() >= self.interval {
+        } else if self.last_kept.elapsed() >= self.interval || std::mem::take(&mut self.stale) {
             Wish::Checkpoint
         } else {
             Wish::GoOn

@@ -25,7 +25,7 @@ impl Network {
             tied_to: None,
             ..self.layers[place].clone()
         });
-        Self { layers: layers.collect(), logits: false, frozen: 0, ..self.clone() }
+        Self { layers: layers.collect(), logits: false, ..self.clone() }
     }
 
     /// The same layers, each of which drops a number with that probability in training.
@@ -116,7 +116,7 @@ impl Network {
 
     fn of_layers(layers: Vec<Layer>, encoder_depth: usize) -> Self {
         let input_dim = layers.first().map_or(0, Layer::input_dim);
-        Self { layers, encoder_depth, input_dim, top_k: None, logits: false, frozen: 0 }
+        Self { layers, encoder_depth, input_dim, top_k: None, logits: false }
     }
 }
 

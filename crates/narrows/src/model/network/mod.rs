@@ -90,8 +90,6 @@ pub struct Network<T = f32> {
     top_k: Option<usize>,
     /// Whether the last activation is left to the loss.
     logits: bool,
-    /// Layers from the first that training leaves as they are.
-    frozen: usize,
 }
 
 impl<T: Real> Network<T> {
@@ -129,14 +127,7 @@ impl<T: Real> Network<T> {
             layers.push(Layer::new(from, to, activation, tied_to, options, inner, &mut random));
             from = to;
         }
-        Ok(Self {
-            layers,
-            encoder_depth: depth,
-            input_dim,
-            top_k: options.top_k,
-            logits,
-            frozen: 0,
-        })
+        Ok(Self { layers, encoder_depth: depth, input_dim, top_k: options.top_k, logits })
     }
 
     /// The layers, first to last.
@@ -147,11 +138,6 @@ impl<T: Real> Network<T> {
     /// How many of them lead to the code.
     pub fn encoder_depth(&self) -> usize {
         self.encoder_depth
-    }
-
-    /// Leaves the first `count` layers as they are from now on.
-    pub fn freeze(&mut self, count: usize) {
-        self.frozen = count.min(self.layers.len());
     }
 
     /// The weights `(d_l, d_(l−1))` of layer `place`.

@@ -10,7 +10,7 @@ use crate::compute::{
     column_products, column_sums, drop_out, inverse_root, keep_largest, multiply, multiply_add,
     multiply_into, multiply_then, normalise_columns, normalise_rows, shift_and_scale, stretch,
 };
-use crate::model::{Pass, Rule, Trainable};
+use crate::model::{Draw, Pass, Rule, Trainable};
 use crate::random::Random;
 
 /// How much of its running mean batch normalisation replaces at each step.
@@ -77,20 +77,16 @@ impl<T: Real> Network<T> {
         }
     }
 
-    fn normalise_batch(
-        layer: &mut Layer<T>,
-        values: &mut Matrix<T>,
-        kept: &mut Normalised<T>,
-        frozen: bool,
-    ) {
+    fn normalise_batch(layer: &mut Layer<T>, values: &mut Matrix<T>, kept: &mut Normalised<T>) {
         match layer.normalisation {
             Normalisation::None => return,
             Normalisation::Layer => normalise_rows(values, Some(kept)),
             Normalisation::Batch => {
                 let count = values.rows() as f64;
                 let (means, variances) = normalise_columns(values, kept);
-                if !frozen {
-                    let unbiased = T::from_f64(count / (count - 1.0).max(1.0));
+                // One row has no variance.
+                if count > 1.0 {
+                    let unbiased = T::from_f64(count / (count - 1.0));
                     let new = T::from_f64(RENEWAL);
                     let old = T::ONE - new;
                     let (mean, variance) = &mut layer.running;
@@ -225,9 +221,8 @@ impl<T: Real> Trainable<T> for Network<T> {
             let input = if place == 0 { x } else { &pass.hidden[2 * place - 2] };
             values.reshape(x.rows(), self.layers[place].output_dim());
             self.product(place, input, &mut values);
-            let frozen = place < self.frozen;
             let layer = &mut self.layers[place];
-            Self::normalise_batch(layer, &mut values, &mut pass.normalised[place], frozen);
+            Self::normalise_batch(layer, &mut values, &mut pass.normalised[place]);
             let (dropout, top_k) = (self.layers[place].dropout, self.top_k_of(place));
             let activation = self.activation_in_training(place);
             if activation == Activation::Identity && dropout == 0.0 && top_k.is_none() {
@@ -238,10 +233,10 @@ impl<T: Real> Trainable<T> for Network<T> {
             if let Some(k) = top_k {
                 keep_largest(&mut values, Some(&mut slopes), k);
             }
-            if dropout > 0.0 && !frozen {
-                let (seed, step) = (pass.draw.seed, pass.draw.step);
+            if dropout > 0.0 {
+                let Draw { seed, step, first } = pass.draw;
                 drop_out(&mut values, &mut slopes, dropout, |row| {
-                    Random::numbered(seed, "dropout", &[step, place as u64, row as u64])
+                    Random::numbered(seed, "dropout", &[step, place as u64, first + row as u64])
                 });
             }
             match last {
@@ -269,7 +264,7 @@ impl<T: Real> Trainable<T> for Network<T> {
         let into = &mut Into { gradients, keep, share };
         let mut flow = std::mem::take(&mut pass.gradient);
         let mut next = std::mem::take(&mut pass.hidden[2 * count]);
-        for place in (self.frozen..count).rev() {
+        for place in (0..count).rev() {
             if place + 1 == self.encoder_depth && pass.code_gradient.rows() > 0 {
                 let penalty = pass.code_gradient.as_slice();
                 flow.as_mut_slice().iter_mut().zip(penalty).for_each(|(flow, &by)| *flow += by);
@@ -277,7 +272,7 @@ impl<T: Real> Trainable<T> for Network<T> {
             self.back_through_layer(place, &mut flow, pass, slots[place], into);
             let input = if place == 0 { x } else { &pass.hidden[2 * place - 2] };
             self.back_to_weights(place, input, &flow, slots[place][0], into);
-            if place > self.frozen {
+            if place > 0 {
                 next.reshape(x.rows(), self.layers[place].input_dim());
                 multiply(flow.view(), self.weight(place), next.view_mut());
                 std::mem::swap(&mut flow, &mut next);
@@ -310,13 +305,12 @@ impl<T: Real> Trainable<T> for Network<T> {
 
     fn rules(&self) -> Vec<Rule> {
         let mut rules = Vec::new();
-        for (place, layer) in self.layers.iter().enumerate() {
-            let rule = |free| if place < self.frozen { Rule::Fixed } else { free };
+        for layer in &self.layers {
             if layer.tied_to.is_none() {
-                rules.push(rule(Rule::Decayed));
+                rules.push(Rule::Decayed);
             }
-            rules.push(rule(Rule::Free));
-            rules.extend((!layer.scale.is_empty()).then_some(rule(Rule::Free)));
+            rules.push(Rule::Free);
+            rules.extend((!layer.scale.is_empty()).then_some(Rule::Free));
         }
         rules
     }

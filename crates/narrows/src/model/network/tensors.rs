@@ -101,7 +101,6 @@ impl Network {
             input_dim: shape.input_dim,
             top_k: shape.top_k,
             logits: shape.logits,
-            frozen: 0,
         })
     }
 

@@ -34,7 +34,6 @@ impl Network {
             input_dim: d,
             top_k: None,
             logits: false,
-            frozen: 0,
         }
     }
 }
@@ -77,7 +76,6 @@ impl<T: Real> Network<T> {
             input_dim: first.input_dim,
             top_k: last.top_k,
             logits: first.logits,
-            frozen: 0,
         })
     }
 

@@ -20,8 +20,9 @@
 //! ```text
 //! output     identity: W t + μ, W = Vᵀ;  others: one step of Newton from the mean of each column,
 //!            f(z + W t/f′(z)) with f(z) = μ as near as f′ ≥ 1/100 allows
-//! tied       what is not listened to must not be told either: those weights are 0. Exact where the
-//!            first two lines are, and refused elsewhere.
+//! tied       what is not listened to would be told by the same weights: those are a thousandth of the
+//!            usual, so that they add a millionth and can still learn, which from 0 they never would.
+//!            Exact where the first two lines are, and refused elsewhere.
 //! ```
 //!
 //! With an output of identity and layers of the first two lines the network is PCA of as many
@@ -45,6 +46,8 @@ use crate::model::pca::{Components, PcaOptions};
 
 /// The deviation of what enters a function that is straight only in its middle.
 const MIDDLE: f64 = 0.25;
+/// What drawn weights are multiplied by where they must hardly count.
+const FAINT: f32 = 1e-3;
 /// Nodes and weights of the mean over N(0, 1).
 const NORMAL: [(f64, f64); 3] =
     [(-1.732_050_807_568_877_2, 1.0 / 6.0), (0.0, 2.0 / 3.0), (1.732_050_807_568_877_2, 1.0 / 6.0)];
@@ -124,7 +127,7 @@ impl Network {
         weight.slice_mut(ndarray::s![..units, ..]).fill(0.0);
         if tied {
             let told = before.map_or(weight.ncols(), Carried::units);
-            weight.slice_mut(ndarray::s![units.., ..told]).fill(0.0);
+            weight.slice_mut(ndarray::s![units.., ..told]).mapv_inplace(|drawn| FAINT * drawn);
         }
         for score in 0..carried.count {
             let scale = carried.scales[score].0;
