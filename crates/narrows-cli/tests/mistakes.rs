@@ -308,6 +308,15 @@ const MISTAKES: &[(&str, &str)] = &[
          --set train.augmentation.shift=1 --out runs/kept",
     ),
     (
+        "the run itself as the place to write",
+        "finetune runs/good --data good.npy --labels classes.txt --out runs/../runs/good",
+    ),
+    (
+        "shares that are none",
+        "fit --model network --data demo:digits --set objective.loss=binary_cross_entropy",
+    ),
+    ("resume of what is finished", "fit --model pca --data good.npy --resume --out runs/good"),
+    (
         "noise that is drawn once",
         "finetune runs/good --data good.npy --labels classes.txt --mode frozen \
          --set objective.corruption.kind=masking --out runs/kept",

@@ -95,6 +95,35 @@ fn goes_on(desk: &Desk, line: &str, waits: &[u64]) {
     }
 }
 
+/// What a training left is not taken for what a later one in the same folder left.
+#[test]
+#[cfg(unix)]
+fn a_training_over_an_interrupted_one_replaces_its_checkpoint() {
+    let desk = Desk::new();
+    let mut first = begun(&desk);
+    signal(&first, "-9");
+    first.wait().unwrap();
+    let state = || fs::read(desk.path(CHECKPOINT)).unwrap();
+    let before = state();
+    let other = "fit -q --model network --data demo:digits --set model.layers=[150,20] \
+                 --set train.epochs=200 --set train.checkpoint_seconds=1000";
+    let mut second = desk.command(&format!("{other} --out run")).spawn().unwrap();
+    let start = Instant::now();
+    while state() == before {
+        assert!(start.elapsed() < Duration::from_secs(60), "the checkpoint stays");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    signal(&second, "-9");
+    second.wait().unwrap();
+    let config = fs::read_to_string(desk.path("run/config.json")).unwrap();
+    assert!(config.contains("150"), "{config}");
+    desk.narrows("fit -q --resume --out run");
+    desk.narrows(&format!("{other} --out whole"));
+    let [whole, resumed] =
+        ["whole", "run"].map(|run| fs::read(desk.path(run).join("weights.safetensors")).unwrap());
+    assert!(whole == resumed);
+}
+
 #[test]
 #[cfg(unix)]
 fn ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on() {

@@ -176,6 +176,13 @@ fn not_found(path: &Path) -> Error {
         .collect();
     let missing = path.strip_prefix(parent).unwrap_or(path).iter().next().unwrap_or_default();
     let hint = did_you_mean(&missing.to_string_lossy(), names.iter().map(String::as_str));
+    let known = names.iter().any(|name| hint.contains(name.as_str()));
+    let hint = match std::env::var_os("NARROWS_DATA") {
+        None if path.is_relative() && !known => {
+            format!("{hint}, or set NARROWS_DATA to the folder that holds it")
+        }
+        _ => hint,
+    };
     Error::mistake(
         "open",
         format!("a file or folder '{}'", path.display()),

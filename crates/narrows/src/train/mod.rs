@@ -38,6 +38,7 @@ use crate::compute::{Matrix, not_finite};
 use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::model::{Draw, Trainable};
+use crate::objective::Loss;
 use crate::random::Random;
 use optimizer::clip_factor;
 use state::State;
@@ -146,7 +147,7 @@ impl<F: FnMut(&Epoch) -> ControlFlow<()>> Observer for F {
 ///
 /// # Errors
 /// If an option is out of range, there are no rows, other columns than the model has or fewer targets,
-/// values are missing or infinite, the loss explodes, the checkpoint does not fit, or the observer
+/// values are missing, infinite or not those that the loss takes, the loss explodes, the checkpoint does not fit, or the observer
 /// stops the training, which is [`Error::Interrupted`].
 pub fn fit(
     model: &mut dyn Trainable,
@@ -360,7 +361,26 @@ fn check(model: &dyn Trainable, task: &Task<'_>) -> Result<()> {
     if rows.as_slice().iter().any(|value| !value.is_finite()) {
         return Err(not_finite(rows.view(), 0));
     }
+    check_shares(task)?;
     task.corruption.check()
+}
+
+/// Refuses targets of which the loss says nothing.
+fn check_shares(task: &Task<'_>) -> Result<()> {
+    let targets = task.targets.unwrap_or(task.rows);
+    let outside = |value: &f32| !(0.0..=1.0).contains(value);
+    let place = match task.loss {
+        Loss::BinaryCrossEntropy => targets.as_slice().iter().position(outside),
+        _ => None,
+    };
+    let Some(place) = place else { return Ok(()) };
+    let (row, column) = (place / targets.cols() + 1, place % targets.cols() + 1);
+    Err(Error::mistake(
+        "train",
+        "values between 0 and 1 with binary cross-entropy",
+        format!("{} in row {row}, column {column}", targets.as_slice()[place]),
+        "set prepare.scale=\"unit_range\", or objective.loss=\"squared_error\"",
+    ))
 }
 
 /// Stops when the loss is no number any more, or a thousand times that of the first epoch.

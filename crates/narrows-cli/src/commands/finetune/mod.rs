@@ -116,6 +116,7 @@ pub(crate) fn run(args: FinetuneArgs) -> Result<()> {
         return study::run(&args, &asked, &run, &dataset);
     };
     check_replaceable(out, Folder::Run)?;
+    check_other(args.run.as_deref(), out)?;
     let left = match args.resume {
         true => Left::in_folder("finetune", out, serde_json::from_value)?,
         false => None,
@@ -123,13 +124,29 @@ pub(crate) fn run(args: FinetuneArgs) -> Result<()> {
     let (asked, run, dataset) = match &args.run {
         Some(_) => {
             let (said, run, dataset) = open(&args, said)?;
-            (begun(left.as_ref(), Some(said), out)?, run, dataset)
+            let asked = if args.resume { begun(left.as_ref(), Some(said), out)? } else { said };
+            (asked, run, dataset)
         }
         None => open_again(begun(left.as_ref(), None, out)?)?,
     };
     write(&args, &asked, (&run, &dataset), left, out)?;
     args.output.say(format!("written: {}", out.display()));
     Ok(())
+}
+
+/// Refuses to replace the run whose encoder is used.
+fn check_other(run: Option<&Path>, out: &Path) -> Result<()> {
+    let place = |path: &Path| path.canonicalize().ok();
+    match run.and_then(place) {
+        Some(run) if Some(&run) == place(out).as_ref() => Err(Error::mistake(
+            "fine-tune",
+            "another folder to write than that of the run",
+            format!("'{}' for both", out.display()),
+            "give another --out",
+        )
+        .into()),
+        _ => Ok(()),
+    }
 }
 
 /// Run and data, and everything that is asked for, as the options say.

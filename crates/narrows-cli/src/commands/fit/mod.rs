@@ -148,9 +148,16 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
 
 /// What was asked for; with --resume, what was asked for when it began.
 fn recipe(args: &FitArgs, settings: Value, left: Option<&Left<Recipe>>) -> narrows::Result<Recipe> {
+    if !args.resume {
+        return Recipe::from_value(settings);
+    }
     let nothing_said = settings.as_object().is_some_and(Map::is_empty);
-    let said = if args.resume && nothing_said { None } else { Some(Recipe::from_value(settings)?) };
-    begun(left, said, &args.out)
+    let said = if nothing_said { None } else { Some(Recipe::from_value(settings)) };
+    match (said.transpose(), left) {
+        // Settings that are none by themselves are surely others than those that it began with.
+        (Err(_), Some(_)) => begun(left, Some(Recipe::default()), &args.out),
+        (said, left) => begun(left, said?, &args.out),
+    }
 }
 
 fn asked(recipe: &Recipe, dataset: &Dataset) -> Result<Asked> {

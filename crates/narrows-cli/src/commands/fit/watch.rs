@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use narrows::store::{read_state, write_json, write_state};
+use narrows::store::{read_state, write_aside, write_state};
 use narrows::train::{Beginning, Checkpoint, Epoch, Observer, Stage, Step, Wish};
 use narrows::{Error, Result};
 use serde_json::{Value, json};
@@ -90,7 +90,11 @@ impl<'a> Watch<'a> {
         let config = self.out.join("config.json");
         let mut told = self.asked.config.clone();
         told["version"] = json!(env!("CARGO_PKG_VERSION"));
-        write_json(&config, &told)
+        let text = format!("{told:#}\n");
+        match std::fs::read_to_string(&config) {
+            Ok(said) if said == text => Ok(()),
+            _ => write_aside(&config, text.as_bytes()),
+        }
     }
 }
 
@@ -165,6 +169,11 @@ pub(in super::super) fn begun<T: Clone + PartialEq>(
             "give --resume and --out alone, or start anew without --resume",
         ),
         (Some(left), _) => Ok(left.asked.clone()),
+        (None, Some(_)) if out.join("weights.safetensors").exists() => refuse(
+            "a run that was interrupted",
+            format!("'{}', which is finished", out.display()),
+            "leave --resume out to replace it, or name another folder with --out",
+        ),
         (None, Some(said)) => Ok(said),
         (None, None) => refuse(
             "a run that was interrupted",
