@@ -62,6 +62,18 @@ fn noise_is_taken_away_and_measured() {
     assert_eq!(scores["denoise"]["demo:digits"], found);
 }
 
+/// The noise of a stack is that on its first storey, whatever the others have.
+#[test]
+fn the_noise_of_a_storey_is_measured() {
+    let desk = Desk::new();
+    desk.narrows(
+        "fit -q --model stack --data demo:digits --set model.layers=[16,8] --set train.epochs=2 \
+         --set storey=[{corruption={kind=\"masking\",rate=0.5}},{}] --out run",
+    );
+    let found = desk.json("evaluate run --data demo:digits --corrupt --json");
+    assert_eq!(found["corruption"], serde_json::json!({ "kind": "masking", "rate": 0.5 }));
+}
+
 const SCORES: [&str; 3] =
     ["squared_error_per_row", "fraction_variance_unexplained", "explained_variance"];
 

@@ -302,4 +302,40 @@ mod tests {
         let clean = rows.view().mapv(f64::from);
         assert_eq!(shown.clean, clean);
     }
+
+    /// Rows that the noise left alone are as good as can be: they do not make the mean infinite.
+    #[test]
+    fn rows_without_noise_do_not_count_for_the_psnr() {
+        let rows = rows();
+        let options = PcaOptions { components: Components::Count(3), ..Default::default() };
+        let pca = Pca::fit_source(&rows, &options).expect("fits");
+        let model = Model::Pca(pca.clone());
+        let noise = Noise { corruption: Corruption::Masking { rate: 0.02 }, ..noise() };
+        let found = denoise(&rows, &model, &pca, &noise).expect("measures");
+        let shown = clean(&rows, &model, (&pca, 3), &noise).expect("cleans");
+        let differs = |row: &&Likeness| row.squared_error_per_row > 0.0;
+        let touched: Vec<f64> = shown.noisy.1.iter().filter(differs).map(|row| row.psnr).collect();
+        assert!((50..200).contains(&touched.len()), "1 − 0.98¹⁰ = 0.18 of 600: {}", touched.len());
+        let mean = touched.iter().sum::<f64>() / touched.len() as f64;
+        assert!((mean / found.noisy.psnr - 1.0).abs() < 1e-12, "{mean} {found:?}");
+    }
+
+    /// Noise on rows between 0 and 1 leaves that range, and a projection of it does; what is measured
+    /// does not.
+    #[test]
+    fn what_leaves_a_known_range_is_brought_back() {
+        let shares = Matrix::from(rows().view().mapv(|value| 1.0 / (1.0 + (-value).exp())));
+        let pca = Pca::fit_source(&shares, &PcaOptions::default()).expect("fits");
+        let model = Model::Pca(pca.clone());
+        let [free, bounded] = [false, true].map(|bounded| {
+            let noise = Noise { range: (0.0, 1.0), bounded, ..noise() };
+            clean(&shares, &model, (&pca, 3), &noise).expect("cleans")
+        });
+        for (free, bounded) in
+            [(free.restored, bounded.restored), (free.projected, bounded.projected)]
+        {
+            assert!(free.0.iter().any(|value| !(0.0..=1.0).contains(value)));
+            assert_eq!(bounded.0, free.0.mapv(|value| value.clamp(0.0, 1.0)));
+        }
+    }
 }
