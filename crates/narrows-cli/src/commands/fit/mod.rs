@@ -188,7 +188,7 @@ fn tell_training(recipe: &Recipe, training: &Evaluation, rows: usize) -> Result<
 fn advice(recipe: &Recipe) -> &'static str {
     match recipe.train.optimizer {
         _ if minimises_more(recipe) => {
-            ", which it does not minimise alone: there is noise, augmentation or a penalty"
+            "; more than this error was minimised (noise, augmentation or a penalty)"
         }
         Method::Lbfgs => ": train longer (train.epochs), or take PCA",
         _ => ": train longer (train.epochs), at another rate (train.learning_rate), or take PCA",
@@ -217,13 +217,10 @@ pub(super) fn kept_scores(train: &TrainOptions, history: &[Epoch]) -> Value {
     })
 }
 
-/// How many epochs there were, and which one's weights were kept where it may not be the last.
-pub(super) fn told_epochs(train: &TrainOptions, history: &[Epoch]) -> String {
+/// Which epoch's weights were kept, where it may not be the last.
+pub(super) fn told_kept(train: &TrainOptions, history: &[Epoch]) -> String {
     let kept = train.kept(history).filter(|_| train.patience.is_some());
-    let kept = kept.map_or_else(String::new, |epoch| {
-        format!(", kept the weights of epoch {} (train.patience)", epoch.epoch)
-    });
-    format!("{} epochs{kept}", history.len())
+    kept.map_or_else(String::new, |epoch| format!(", the weights of epoch {} kept", epoch.epoch))
 }
 
 pub(super) fn write_history(path: &Path, history: &[Epoch]) -> narrows::Result<()> {
@@ -278,7 +275,7 @@ pub(super) fn lay(scores: &mut Value, more: Value) {
 fn tell(recipe: &Recipe, fitted: &Fitted, seconds: f64) -> Result<()> {
     let run = &fitted.run;
     let (from, to) = (run.model.input_dim(), run.model.latent_dim());
-    let epochs = told_epochs(&recipe.train, &fitted.history);
+    let (epochs, kept) = (fitted.history.len(), told_kept(&recipe.train, &fitted.history));
     match &run.model {
         Model::Pca(pca) => {
             let share = 100.0 * pca.explained_variance_ratio.sum();
@@ -297,14 +294,14 @@ fn tell(recipe: &Recipe, fitted: &Fitted, seconds: f64) -> Result<()> {
         Model::Linear(linear) => {
             let form = if linear.is_tied() { "x̂ = CCᵀx" } else { "x̂ = UVx" };
             writeln!(Screen, "linear autoencoder ({form}): {from} → {to} columns")?;
-            writeln!(Screen, "{epochs} in {seconds:.1} s")?;
+            writeln!(Screen, "{epochs} epochs in {seconds:.1} s{kept}")?;
         }
         Model::Network(network) => {
             let widths: Vec<String> =
                 network.layers().iter().map(|layer| layer.output_dim().to_string()).collect();
             storeys::tell(&recipe.train, &fitted.storeys)?;
             writeln!(Screen, "network: {from}-{}, code of {to} columns", widths.join("-"))?;
-            writeln!(Screen, "{epochs} in {seconds:.1} s")?;
+            writeln!(Screen, "{epochs} epochs in {seconds:.1} s{kept}")?;
         }
         // It is told by `narrows finetune`.
         Model::Predictor(_) => {}

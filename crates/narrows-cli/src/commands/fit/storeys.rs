@@ -10,7 +10,7 @@ use narrows::train::{StoreyRecord, TrainOptions};
 use serde_json::{Value, json};
 
 use super::super::{Screen, figure};
-use super::{kept_scores, lay, told_epochs, write_history};
+use super::{kept_scores, lay, told_kept, write_history};
 
 /// Writes history and scores of each into `storeys/1`, `storeys/2`, …
 pub(super) fn write(
@@ -46,7 +46,12 @@ pub(super) fn tell(train: &TrainOptions, storeys: &[StoreyRecord]) -> Result<()>
     for (place, storey) in storeys.iter().enumerate() {
         let history = &storey.history;
         let how = match train.kept(history) {
-            Some(kept) => format!("{}, loss {}", told_epochs(train, history), figure(kept.loss)),
+            Some(kept) => format!(
+                "{} epochs{}, loss {}",
+                history.len(),
+                told_kept(train, history),
+                figure(kept.loss)
+            ),
             None => "PCA".to_owned(),
         };
         let lost = storey.fraction_variance_unexplained.map_or_else(
