@@ -191,3 +191,42 @@ fn few_labels_are_studied_over_seeds() {
     let screen = desk.narrows(&line);
     assert!(screen.contains("logistic, PCA codes") && screen.contains("over scratch"), "{screen}");
 }
+
+#[test]
+fn of_one_seed_no_error_is_told() {
+    let desk = desk();
+    let line = format!(
+        "{TEACH} --label-count 20 --seeds 1 --mode frozen --set train.epochs=2 --test-data test.npy \
+         --test-labels test.txt"
+    );
+    let screen = desk.narrows(&line);
+    assert!(screen.starts_with("test accuracy in %, of 1 seed\n"), "{screen}");
+    assert!(!screen.contains("NaN") && !screen.contains("error"), "{screen}");
+    let found = desk.json(&format!("{line} --json"));
+    let margin = &found["counts"][0]["margin_over_scratch"];
+    assert!(margin["mean"].is_f64() && margin["standard_error"].is_null(), "{margin}");
+    assert!(margin["standard_deviation"].is_null(), "{margin}");
+}
+
+#[test]
+fn the_loss_of_the_kept_epoch_is_told_with_its_unit() {
+    let desk = desk();
+    let patient = "--set train.validation=0.3 --set train.patience=1 --set train.epochs=60 \
+                   --set train.learning_rate=0.01";
+    let screen = desk.narrows(&format!("{TEACH} {patient} --task regression --out told"));
+    let found = &json(&desk, "told/scores.json")["fit"];
+    let history = std::fs::read_to_string(desk.path("told/history.jsonl")).unwrap();
+    let epochs: Vec<Value> =
+        history.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let loss = |epoch: &Value| epoch["validation"].as_f64().unwrap();
+    let best = epochs.iter().min_by(|a, b| loss(a).total_cmp(&loss(b))).unwrap();
+    assert_eq!(found["kept_epoch"], best["epoch"]);
+    assert_eq!((&found["loss"], &found["validation"]), (&best["loss"], &best["validation"]));
+    assert_eq!(found["loss_unit"], "variance of the label");
+    let told = format!("epoch {}, whose weights were kept: loss", best["epoch"]);
+    assert!(screen.contains(&told) && screen.contains("of the variance of the label"), "{screen}");
+    // Each stage keeps its own best, and the history does not part them.
+    desk.narrows(&format!("{TEACH} {patient} --mode gradual --out staged"));
+    let found = &json(&desk, "staged/scores.json")["fit"];
+    assert!(found["kept_epoch"].is_null() && found["epochs"].as_u64() > Some(2), "{found:#}");
+}

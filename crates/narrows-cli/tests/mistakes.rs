@@ -174,6 +174,49 @@ const MISTAKES: &[(&str, &str)] = &[
         "fit --data good.npy --set model.solver=gram --set model.oversampling=5 --out runs/kept",
     ),
     (
+        "pictures changed for what does not read it",
+        "fit --model linear --data album --set train.augmentation.shift=1 --out runs/kept",
+    ),
+    (
+        "an activation between no layers",
+        "fit --model network --data good.npy --set model.layers=[2] --set model.activation=tanh \
+         --out runs/kept",
+    ),
+    (
+        "a change of pictures that changes nothing",
+        "fit --model network --data album --set train.augmentation.undo=true --out runs/kept",
+    ),
+    (
+        "pixels that change places, scaled one by one",
+        "fit --model network --data album --set train.augmentation.shift=1 \
+         --set prepare.scale=standardise --out runs/kept",
+    ),
+    (
+        "emphasis where no number is corrupted",
+        "fit --model network --data good.npy --set objective.corruption.emphasis=[1.0,0.5] \
+         --out runs/kept",
+    ),
+    (
+        "emphasis where every number is corrupted",
+        "fit --model network --data good.npy --set objective.corruption.kind=gaussian \
+         --set objective.corruption.emphasis=[1.0,0.5] --out runs/kept",
+    ),
+    (
+        "emphasis on nothing",
+        "fit --model network --data good.npy --set objective.corruption.kind=masking \
+         --set objective.corruption.emphasis=[0,0] --out runs/kept",
+    ),
+    (
+        "less than no emphasis, of a storey",
+        "fit --model stack --data good.npy --set model.layers=[3,2] \
+         --set storey=[{},{corruption={kind=\"masking\",emphasis=[1.0,-1.0]}}] --out runs/kept",
+    ),
+    (
+        "a running mean for L-BFGS",
+        "fit --model network --data good.npy --set objective.sparsity.kind=kl \
+         --set objective.sparsity.memory=0.9 --set train.optimizer=lbfgs --out runs/kept",
+    ),
+    (
         "fewer storeys than widths",
         "fit --model stack --set model.layers=[3,2] --set storey=[{}] --data good.npy --out runs/kept",
     ),
@@ -335,6 +378,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "finetune runs/good --data good.npy --labels classes.txt \
          --set objective.corruption.kind=masking --set objective.corruption.emphasis=[1.0,0.5] --out runs/kept",
     ),
+    (
+        "a seed among the settings",
+        "finetune runs/good --data good.npy --labels classes.txt --set seed=5 --out runs/kept",
+    ),
     ("nowhere to write", "finetune runs/good --data good.npy --labels classes.txt"),
     (
         "a head on what is no run",
@@ -349,6 +396,11 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "more labels than rows",
         "finetune runs/good --data good.npy --labels classes.txt --label-count 13 --test-data good.npy \
+         --test-labels classes.txt",
+    ),
+    (
+        "a number of labels twice",
+        "finetune runs/good --data good.npy --labels classes.txt --label-count 6,6 --test-data good.npy \
          --test-labels classes.txt",
     ),
     (

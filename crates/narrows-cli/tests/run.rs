@@ -44,6 +44,68 @@ fn linear_from_rows_to_a_report() {
     assert_eq!(history.lines().count(), 3);
 }
 
+/// What is told is what the kept weights reached, not what came after them.
+#[test]
+fn with_patience_the_epoch_that_was_kept_is_told() {
+    let desk = Desk::new();
+    let line = "fit -q --model stack --data demo:digits --set model.layers=[24,9] \
+                --set train.validation=0.3 --set train.patience=1 --set train.epochs=200 \
+                --set train.learning_rate=0.02 --out run";
+    let screen = desk.narrows(line);
+    let found = &read_json(&desk, "run/scores.json")["fit"];
+    let mut stopped = 0;
+    for (folder, scores) in [
+        ("run", found),
+        ("run/storeys/1", &found["storeys"][0]),
+        ("run/storeys/2", &found["storeys"][1]),
+    ] {
+        let history = std::fs::read_to_string(desk.path(folder).join("history.jsonl")).unwrap();
+        let epochs: Vec<Value> =
+            history.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let loss = |epoch: &Value| epoch["validation"].as_f64().unwrap();
+        let best = epochs.iter().min_by(|a, b| loss(a).total_cmp(&loss(b))).unwrap();
+        assert_eq!(scores["kept_epoch"], best["epoch"]);
+        assert_eq!(scores["validation"], best["validation"]);
+        assert_eq!(scores["loss"], best["loss"]);
+        assert_eq!(scores["epochs"], epochs.len());
+        stopped += usize::from(best["epoch"] != epochs.len());
+        let told = format!("the weights of epoch {} kept", best["epoch"]);
+        assert!(screen.contains(&format!("{} epochs", epochs.len())), "{screen}");
+        assert!(screen.contains(&told), "{told} in {screen}");
+    }
+    assert!(stopped > 0, "a test of a training that ended with its best: {screen}");
+}
+
+#[test]
+fn pca_is_advised_where_it_can_be_taken_instead() {
+    let desk = Desk::new();
+    // Rank 2, beside which every error is many times that of PCA.
+    let flat: Vec<f64> = (0..72).map(|at| ((at / 6 + 1) * (at % 6 + 2)) as f64).collect();
+    desk.write("flat.npy", npy(12, 6, &flat));
+    let fit = |rest: &str| {
+        desk.narrows(&format!("fit -q --model network --set train.epochs=2 --out run {rest}"))
+    };
+    let digits = "--data demo:digits --set model.layers=[9]";
+    let told = fit(digits);
+    assert!(told.contains("times the error of PCA: train longer"), "{told}");
+    assert!(told.contains("(train.learning_rate), or take PCA"), "{told}");
+    let told = fit(&format!("{digits} --set train.optimizer=lbfgs"));
+    assert!(told.contains("(train.epochs), or take PCA") && !told.contains("rate"), "{told}");
+    for more in ["objective.corruption.kind=masking", "objective.sparsity.kind=l1"] {
+        let told = fit(&format!("{digits} --set {more}"));
+        assert!(told.contains("more than this error was minimised"), "{told}");
+        assert!(!told.contains("take PCA"), "{told}");
+    }
+    for rest in [
+        "--data flat.npy --set model.layers=[3]",
+        "--data demo:digits --set model.layers=[64]",
+        "--data demo:digits --set model.layers=[70]",
+    ] {
+        let told = fit(rest);
+        assert!(told.contains("PCA of the same width") && !told.contains("times"), "{told}");
+    }
+}
+
 #[test]
 fn noise_is_taken_away_and_measured() {
     let desk = Desk::new();

@@ -259,6 +259,12 @@ impl Preparation {
         self.image
     }
 
+    /// Whether all prepared columns are shifted and scaled by the same numbers.
+    pub fn scales_alike(&self) -> bool {
+        let alike = |numbers: &[f64]| numbers.windows(2).all(|pair| pair[0] == pair[1]);
+        alike(&self.shift) && alike(&self.scale)
+    }
+
     /// Whether rows pass unchanged.
     pub fn is_identity(&self) -> bool {
         let unscaled = self.shift.iter().all(|&x| x == 0.0) && self.scale.iter().all(|&x| x == 1.0);

@@ -80,8 +80,8 @@ impl Classification {
         }
     }
 
-    /// The first of the most probable classes of a row.
-    pub fn most_probable(row: ArrayView1<'_, f64>) -> usize {
+    /// The first of the most probable classes of a row, of probabilities or of their logits.
+    pub fn most_probable<T: PartialOrd>(row: ArrayView1<'_, T>) -> usize {
         (1..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
     }
 

@@ -106,6 +106,21 @@ impl Corruption {
     }
 }
 
+/// Refuses weights α and β of corrupted and clean components with which nothing can be learned.
+pub(crate) fn check_emphasis(emphasis: Option<[f64; 2]>) -> Result<()> {
+    let Some(weights) = emphasis else { return Ok(()) };
+    let holds = |weight: &f64| weight.is_finite() && *weight >= 0.0;
+    if weights.iter().all(holds) && weights != [0.0; 2] {
+        return Ok(());
+    }
+    Err(Error::mistake(
+        "corrupt the input",
+        "`emphasis` to be two numbers of 0 or more that are not both 0",
+        format!("{weights:?}"),
+        "set objective.corruption.emphasis",
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,5 +156,15 @@ mod tests {
         assert!(Corruption::Masking { rate: 1.5 }.check().is_err());
         assert!(Corruption::Gaussian { sigma: f64::NAN }.check().is_err());
         assert!(Corruption::SaltAndPepper { rate: 0.3 }.check().is_ok());
+    }
+
+    #[test]
+    fn an_emphasis_that_weighs_nothing_or_less_is_refused() {
+        for weights in [[0.0, 0.0], [-1.0, 0.5], [1.0, f64::NAN], [f64::INFINITY, 1.0]] {
+            assert!(check_emphasis(Some(weights)).is_err(), "{weights:?}");
+        }
+        for emphasis in [None, Some([1.0, 0.0]), Some([0.0, 1.0]), Some([1.0, 0.5])] {
+            assert!(check_emphasis(emphasis).is_ok(), "{emphasis:?}");
+        }
     }
 }

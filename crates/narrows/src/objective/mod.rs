@@ -7,6 +7,7 @@ mod sparsity;
 mod squared_error;
 
 pub use corruption::Corruption;
+pub(crate) use corruption::check_emphasis;
 pub use cross_entropy::BinaryCrossEntropy;
 pub use softmax::SoftmaxCrossEntropy;
 pub use sparsity::{Sparsity, SparsityState};

@@ -224,7 +224,7 @@ impl Finetune {
         Ok(Task {
             corruption: self.corruption.corruption(),
             range: source.preparation.bounds().unwrap_or((0.0, 1.0)),
-            augmentation: self.train.augmentation.of(source.preparation.image())?,
+            augmentation: self.train.augmentation.of(&source.preparation)?,
             ..Task::reconstruct(rows)
         })
     }
@@ -277,14 +277,22 @@ fn check_tables(settings: &Value) -> Result<()> {
     let read = |key: &String| {
         key.starts_with("train.") || key == "model.dropout" || key == "objective.corruption"
     };
-    let refuse = |got: String| {
+    let refuse_with = |got: String, remedy: &str| {
         Err(Error::mistake(
             "fine-tune",
             "keys of [train] or [objective.corruption], such as train.epochs=50, or model.dropout",
             got,
-            "leave it out; model and preparation are those of the run",
+            remedy,
         ))
     };
+    let refuse =
+        |got: String| refuse_with(got, "leave it out; model and preparation are those of the run");
+    let mut values = settings.as_object().into_iter().flatten();
+    match values.find(|(_, value)| !value.is_object()) {
+        Some((key, _)) if key == "seed" => return refuse_with("'seed'".to_owned(), "use --seed"),
+        Some((key, _)) => return refuse(format!("'{key}'")),
+        None => {}
+    }
     if let Some(key) = keys.into_iter().find(|key| !read(key)) {
         return refuse(format!("'{key}'"));
     }

@@ -241,7 +241,7 @@ impl Recipe {
     fn network(&self, rows: &Prepared<'_>) -> Result<Network> {
         let decided = self.decide(rows.preparation.bounds());
         self.check_decided("fit a network", &decided)?;
-        self.objective.corruption.corruption().check()?;
+        self.objective.corruption.check()?;
         self.objective.sparsity.sparsity().check(self.model.code_activation)?;
         let options = self.model.network(decided.output);
         let mut network =
@@ -301,7 +301,7 @@ impl Recipe {
         let decided = self.decide(preparation.bounds());
         Ok(Task {
             sparsity: self.objective.sparsity.sparsity(),
-            augmentation: self.train.augmentation.of(preparation.image())?,
+            augmentation: self.train.augmentation.of(preparation)?,
             ..decided.task(held, &self.objective.corruption)
         })
     }

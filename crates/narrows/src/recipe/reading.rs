@@ -37,6 +37,7 @@ pub(super) fn read(given: &Value) -> Result<Recipe> {
     if recipe.model.kind == Kind::Stack {
         check_stages(given, &recipe)?;
     }
+    check_idle(given, &recipe)?;
     Ok(recipe)
 }
 
@@ -128,6 +129,9 @@ fn conditions(
 
 /// Whether `recipe` reads `key`; with `only` of the conditions on that key.
 pub(super) fn reads(recipe: &Recipe, key: &str, only: Option<&str>) -> bool {
+    if only.is_none() && idle(recipe).iter().any(|idle| idle.keys.contains(&key)) {
+        return false;
+    }
     let recipe = plain(recipe);
     let chosen = |key| at(&recipe, key).and_then(Value::as_str).unwrap_or_default();
     let mut conditions = conditions(key).filter(|(_, by, _)| only.is_none_or(|only| only == *by));
@@ -191,6 +195,48 @@ fn check_stages(given: &Value, recipe: &Recipe) -> Result<()> {
             "leave it out",
         )),
     }
+}
+
+/// Keys without effect, not for a word elsewhere but for the numbers.
+struct Idle {
+    keys: &'static [&'static str],
+    needed: &'static str,
+    found: String,
+    remedy: &'static str,
+}
+
+fn idle(recipe: &Recipe) -> Vec<Idle> {
+    let (model, augmentation) = (&recipe.model, &recipe.train.augmentation);
+    let mut idle = Vec::new();
+    let narrow = model.decoder_layers.as_ref().is_none_or(Vec::is_empty);
+    if model.kind == Kind::Network && model.layers.len() == 1 && narrow {
+        idle.push(Idle {
+            keys: &["model.activation", "model.normalisation", "model.dropout"],
+            needed: "a layer between the rows and the code",
+            found: format!("model.layers={:?}, the code alone", model.layers),
+            remedy: "leave it out, or give more layers, as model.layers=[128, 32]",
+        });
+    }
+    if [augmentation.shift, augmentation.rotation, augmentation.elastic] == [0.0; 3] {
+        idle.push(Idle {
+            keys: &["train.augmentation.share", "train.augmentation.undo"],
+            needed: "pictures that are changed",
+            found: "neither a shift nor a rotation nor an elastic distortion".to_owned(),
+            remedy: "leave it out, or set train.augmentation.shift, rotation or elastic",
+        });
+    }
+    idle
+}
+
+/// Refuses a key that was given and that the numbers of the recipe leave without effect.
+fn check_idle(given: &Value, recipe: &Recipe) -> Result<()> {
+    for Idle { keys, needed, found, remedy } in idle(recipe) {
+        if let Some(key) = keys.iter().find(|key| at(given, key).is_some()) {
+            let expected = format!("{needed} where `{key}` is given");
+            return Err(Error::mistake("read the recipe", expected, found, remedy));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a key that was given and would silently do nothing.

@@ -32,7 +32,7 @@ impl Recipe {
         let decided = self.decide(preparation.bounds());
         self.check_storeys(decided.output)?;
         self.check_decided(OPERATION, &decided)?;
-        let augmentation = self.train.augmentation.of(preparation.image())?;
+        let augmentation = self.train.augmentation.of(preparation)?;
         let mut storeys: Vec<Storey<'a>> = Vec::with_capacity(self.model.layers.len());
         for (place, &width) in self.model.layers.iter().enumerate() {
             let decided = match storeys.last() {
@@ -152,7 +152,7 @@ impl Recipe {
                 "leave model.output_activation and objective.loss out",
             );
         }
-        Ok(())
+        (0..widths).try_for_each(|place| self.corruption_of(place).check())
     }
 }
 

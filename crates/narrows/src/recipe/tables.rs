@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::compute::Activation;
+use crate::error::Result;
 use crate::model::linear::LinearOptions;
 use crate::model::network::{Initialisation, NetworkOptions, Normalisation};
 use crate::model::pca::{Components, PcaOptions, Solver};
-use crate::objective::{Corruption, Loss, Sparsity};
+use crate::objective::{Corruption, Loss, Sparsity, check_emphasis};
 
 /// Where rows come from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -112,7 +113,7 @@ pub struct CorruptionTable {
     pub sigma: f64,
     /// Salt and pepper, masking: the probability of each component.
     pub rate: f64,
-    /// The weights α and β of corrupted and of clean components in the loss.
+    /// Salt and pepper, masking: the weights α and β of corrupted and of clean components in the loss.
     pub emphasis: Option<[f64; 2]>,
 }
 
@@ -215,10 +216,13 @@ pub(super) const READ_WHERE: &[(&str, &str, &[&str])] = &[
     ("objective", "model.kind", &["network", "stack"]),
     ("objective.corruption.sigma", "objective.corruption.kind", &["gaussian"]),
     ("objective.corruption.rate", "objective.corruption.kind", &["salt_and_pepper", "masking"]),
+    ("objective.corruption.emphasis", "objective.corruption.kind", &["salt_and_pepper", "masking"]),
     ("objective.sparsity.weight", "objective.sparsity.kind", &["l1", "kl"]),
     ("objective.sparsity.target", "objective.sparsity.kind", &["kl"]),
     ("objective.sparsity.memory", "objective.sparsity.kind", &["kl"]),
+    ("objective.sparsity.memory", "train.optimizer", STEPWISE),
     ("train", "model.kind", &["linear", "network", "stack"]),
+    ("train.augmentation", "model.kind", &["network", "stack"]),
     ("train.learning_rate", "train.optimizer", STEPWISE),
     ("train.momentum", "train.optimizer", STEPWISE),
     ("train.gradient_clip", "train.optimizer", STEPWISE),
@@ -281,6 +285,12 @@ impl CorruptionTable {
             CorruptionKind::SaltAndPepper => Corruption::SaltAndPepper { rate },
             CorruptionKind::Masking => Corruption::Masking { rate },
         }
+    }
+
+    /// Refuses a strength or an emphasis that cannot be.
+    pub(super) fn check(&self) -> Result<()> {
+        self.corruption().check()?;
+        check_emphasis(self.emphasis)
     }
 }
 

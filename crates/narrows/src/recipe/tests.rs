@@ -27,6 +27,82 @@ fn a_key_that_would_not_be_read_is_refused() {
     assert!(Recipe::from_value(json!({"model": {"oversampling": 5}})).is_ok());
 }
 
+#[test]
+fn a_key_that_the_numbers_leave_without_effect_is_refused() {
+    let read = |model: Value, train: Value| {
+        let mut recipe = json!({"model": {"kind": "network"}, "train": train});
+        let keys = model.as_object().unwrap().clone();
+        keys.into_iter().for_each(|(key, value)| recipe["model"][key] = value);
+        Recipe::from_value(recipe).map_err(|error| error.to_string())
+    };
+    for key in [("activation", json!("tanh")), ("dropout", json!(0.1))] {
+        let (name, value) = key;
+        let message = read(json!({"layers": [32], name: value}), json!({})).unwrap_err();
+        assert!(message.contains(&format!("where `model.{name}` is given")), "{message}");
+        assert!(message.contains("model.layers=[32], the code alone"), "{message}");
+        read(json!({"layers": [64, 32], name: value}), json!({})).unwrap();
+        read(json!({"layers": [32], "decoder_layers": [64], name: value}), json!({})).unwrap();
+    }
+    read(json!({"layers": [32], "normalisation": "batch"}), json!({})).unwrap_err();
+    for (name, value) in [("undo", json!(true)), ("share", json!(0.5))] {
+        let message = read(json!({}), json!({"augmentation": {name: value}})).unwrap_err();
+        assert!(message.contains(&format!("`train.augmentation.{name}`")), "{message}");
+        for change in ["shift", "rotation", "elastic"] {
+            let augmentation = json!({name: value, change: 1.0});
+            read(json!({}), json!({ "augmentation": augmentation })).unwrap();
+        }
+    }
+    let narrow = read(json!({"layers": [32]}), json!({})).unwrap();
+    assert!(!narrow.reads("model.dropout") && !narrow.reads("train.augmentation.undo"));
+    assert!(narrow.may_read("model.dropout") && narrow.reads("train.augmentation.shift"));
+}
+
+/// Of noise that touches every number or none, no number is clean and none corrupted.
+#[test]
+fn tables_that_read_a_key_for_some_of_their_kinds_refuse_it_for_others() {
+    let refused = |recipe: Value| Recipe::from_value(recipe).expect_err("refused").to_string();
+    let network = json!({"kind": "network"});
+    for kind in ["none", "gaussian"] {
+        let noise = json!({"kind": kind, "emphasis": [1.0, 0.5]});
+        let message = refused(json!({"model": network, "objective": {"corruption": noise}}));
+        assert!(message.contains("salt_and_pepper or masking where"), "{message}");
+        refused(json!({"model": {"kind": "stack"}, "storey": [{"corruption": noise}, {}]}));
+    }
+    let kl = |optimizer: &str| {
+        let sparsity = json!({"kind": "kl", "memory": 0.9});
+        let model = json!({"kind": "network", "code_activation": "sigmoid"});
+        json!({"model": model, "objective": {"sparsity": sparsity}, "train": {"optimizer": optimizer}})
+    };
+    assert!(refused(kl("lbfgs")).contains("where `objective.sparsity.memory` is given"));
+    Recipe::from_value(kl("adam")).unwrap();
+    let shifted = json!({"augmentation": {"shift": 1.0}});
+    let message = refused(json!({"model": {"kind": "linear"}, "train": shifted}));
+    assert!(message.contains("where `train.augmentation` is given"), "{message}");
+}
+
+/// A pixel that moves keeps the mean and the scale of the place that it left.
+#[test]
+fn pictures_whose_pixels_are_scaled_one_by_one_are_not_changed() {
+    let augmentation = |scale: &str| {
+        let recipe = json!({
+            "data": {"path": "demo:faces?people=4&images=4&size=16"},
+            "model": {"kind": "network"},
+            "prepare": {"scale": scale},
+            "train": {"augmentation": {"shift": 1.0}},
+        });
+        let recipe = Recipe::from_value(recipe).unwrap();
+        let preparation = Preparation::fit(&recipe.open().unwrap(), &recipe.prepare).unwrap();
+        recipe.train.augmentation.of(&preparation).map_err(|error| error.to_string())
+    };
+    for scale in ["standardise", "centre"] {
+        let message = augmentation(scale).unwrap_err();
+        assert!(message.contains("pixels that are all scaled alike"), "{message}");
+    }
+    for scale in ["auto", "none"] {
+        assert!(augmentation(scale).unwrap().is_some(), "{scale}");
+    }
+}
+
 /// A slip in the table would refuse nothing, or everything.
 #[test]
 fn the_table_of_keys_names_keys_and_values_that_there_are() {

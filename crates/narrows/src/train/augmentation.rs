@@ -21,7 +21,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::ImageShape;
+use crate::data::{ImageShape, Preparation};
 use crate::error::{Error, Result};
 use crate::random::Random;
 
@@ -56,22 +56,26 @@ impl AugmentationOptions {
         self.share > 0.0 && (self.shift > 0.0 || self.rotation > 0.0 || self.elastic > 0.0)
     }
 
-    /// The changes of rows of the given shape, if any are asked for.
+    /// The changes of rows that were so prepared, if any are asked for.
     ///
     /// # Errors
-    /// If they are asked for and rows are no pictures.
-    pub fn of(self, shape: Option<ImageShape>) -> Result<Option<Augmentation>> {
+    /// If they are asked for and rows are no pictures, or each pixel has a scale of its own: one that
+    /// moves would keep that of the place it left.
+    pub fn of(self, preparation: &Preparation) -> Result<Option<Augmentation>> {
         if !self.changes() {
             return Ok(None);
         }
-        let shape = shape.ok_or_else(|| {
-            Error::mistake(
-                "augment rows",
-                "pictures",
-                "rows that are no pictures",
-                "leave train.augmentation out",
-            )
+        let refuse = |expected, got, remedy| Error::mistake("augment rows", expected, got, remedy);
+        let shape = preparation.image().ok_or_else(|| {
+            refuse("pictures", "rows that are no pictures", "leave train.augmentation out")
         })?;
+        if !preparation.scales_alike() {
+            return Err(refuse(
+                "pixels that are all scaled alike, as they change places",
+                "a preparation that shifts or scales each by itself",
+                "leave prepare.scale out, or train.augmentation",
+            ));
+        }
         Ok(Some(Augmentation { shape, options: self }))
     }
 }

@@ -17,12 +17,14 @@
 
 use std::ops::ControlFlow;
 
+use ndarray::ArrayView1;
 use serde::Serialize;
 
 use super::{Epoch, Method, Schedule, Task, TrainOptions, Unfreezing, finetune, fit, one_hot};
 use crate::compute::{Matrix, gather};
 use crate::data::Labels;
 use crate::error::{Error, Result};
+use crate::evaluate::Classification;
 use crate::model::Network;
 use crate::objective::Loss;
 use crate::random::Random;
@@ -95,8 +97,8 @@ impl FewLabels<'_> {
     /// Runs the study; `tell` hears of each outcome as it comes.
     ///
     /// # Errors
-    /// If there are fewer labels than classes or than 5, more than rows, no seeds, or a training
-    /// fails.
+    /// If there are fewer labels than classes or than 5, more than rows, a number of them twice, no
+    /// seeds, or a training fails.
     pub fn run(&self, mut tell: impl FnMut(&Outcome)) -> Result<Vec<Outcome>> {
         self.check()?;
         let mut outcomes = Vec::new();
@@ -156,6 +158,15 @@ impl FewLabels<'_> {
                 "study few labels",
                 format!("from {least} labels ({classes} classes) to {rows}, the rows"),
                 count.to_string(),
+                "set --label-count",
+            ));
+        }
+        let mut places = self.counts.iter().enumerate();
+        if let Some((_, count)) = places.find(|(place, c)| self.counts[..*place].contains(c)) {
+            return Err(Error::mistake(
+                "study few labels",
+                "each number of labels once",
+                format!("{count} twice"),
                 "set --label-count",
             ));
         }
@@ -222,12 +233,9 @@ fn logistic(rows: &Matrix, targets: &Matrix, seed: u64) -> Result<Network> {
 
 fn accuracy(network: &Network, rows: &Matrix, classes: &[usize]) -> f64 {
     let outputs = network.through(rows, 0..network.layers().len());
-    let told = |row: &[f32]| {
-        (1..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
-    };
     let rows = outputs.as_slice().chunks_exact(outputs.cols());
-    let right = rows.zip(classes).filter(|(row, class)| told(row) == **class).count();
-    right as f64 / classes.len() as f64
+    let told = rows.map(|row| Classification::most_probable(ArrayView1::from(row)));
+    told.zip(classes).filter(|(told, class)| told == *class).count() as f64 / classes.len() as f64
 }
 
 #[cfg(test)]

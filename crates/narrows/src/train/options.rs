@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AugmentationOptions, Method, Optimizer, Schedule};
+use super::{AugmentationOptions, Epoch, Method, Optimizer, Schedule};
 use crate::error::{Error, Result};
 use crate::model::Trainable;
 
@@ -197,6 +197,19 @@ impl TrainOptions {
         Ok(())
     }
 
+    /// The epoch of a training whose weights were kept: with `patience` the first of least validation
+    /// loss, else the last.
+    pub fn kept<'a>(&self, history: &'a [Epoch]) -> Option<&'a Epoch> {
+        let better = |best: &'a Epoch, next: &'a Epoch| match next.validation < best.validation {
+            true => next,
+            false => best,
+        };
+        match self.patience {
+            Some(_) => history.iter().reduce(better),
+            None => history.last(),
+        }
+    }
+
     pub(super) fn optimizer(&self, model: &dyn Trainable) -> Optimizer {
         let sizes: Vec<usize> = model.parameters().iter().map(|values| values.len()).collect();
         let numbers = [self.momentum, self.second_momentum, self.weight_decay];
@@ -214,5 +227,33 @@ impl TrainOptions {
     pub(super) fn rate_at(&self, epoch: usize, step: f64, steps: usize) -> f64 {
         let progress = (epoch as f64 + step / steps as f64) / self.epochs as f64;
         self.learning_rate * self.schedule.factor(progress, self.warm_up)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_patience_the_epoch_of_least_validation_loss_is_kept() {
+        let epoch = |place: usize, validation: f64| Epoch {
+            epoch: place + 1,
+            loss: 1.0 / (place as f64 + 1.0),
+            penalty: None,
+            validation: Some(validation),
+            learning_rate: 0.1,
+            batch_size: 1,
+            seconds: 0.0,
+            rows_per_second: 0.0,
+        };
+        let losses = [0.9, 0.5, 0.7, 0.5, 0.8];
+        let history: Vec<Epoch> =
+            losses.iter().enumerate().map(|(place, &loss)| epoch(place, loss)).collect();
+        let kept = |patience| {
+            let options = TrainOptions { patience, ..TrainOptions::network() };
+            options.kept(&history).map(|epoch| epoch.epoch)
+        };
+        assert_eq!((kept(Some(3)), kept(None)), (Some(2), Some(5)));
+        assert_eq!(TrainOptions::network().kept(&[]), None);
     }
 }

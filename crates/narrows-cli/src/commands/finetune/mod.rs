@@ -206,7 +206,7 @@ fn write(
     let fitted = asked.fit(run, dataset, from, &mut watch);
     watch.finish();
     let fitted = fitted?;
-    let scores = scores(&fitted, begin.elapsed().as_secs_f64());
+    let scores = scores(asked, &fitted, begin.elapsed().as_secs_f64());
     write_folder(out, Folder::Run, |folder| {
         fitted.run.write_into(folder)?;
         fit::write_history(&folder.join("history.jsonl"), &fitted.history)?;
@@ -215,7 +215,7 @@ fn write(
     if args.output.json {
         writeln!(Screen, "{scores:#}")?;
     } else {
-        tell(&fitted, &scores)?;
+        tell(asked, &fitted, &scores)?;
     }
     Ok(())
 }
@@ -236,19 +236,29 @@ fn data_table(args: &FinetuneArgs, run: &Run) -> DataTable {
     }
 }
 
-fn scores(fitted: &Fitted, seconds: f64) -> Value {
-    let last = fitted.history.last();
-    json!({
+fn scores(asked: &Finetune, fitted: &Fitted, seconds: f64) -> Value {
+    let mut scores = json!({
         "input_dim": fitted.run.model.input_dim(),
         "latent_dim": fitted.run.model.latent_dim(),
         "seconds": seconds,
-        "epochs": fitted.history.len(),
-        "loss": last.map(|epoch| epoch.loss),
-        "validation": last.and_then(|epoch| epoch.validation),
-    })
+    });
+    let learned = match parted(asked) {
+        false => fit::kept_scores(&asked.train, &fitted.history),
+        true => json!({ "epochs": fitted.history.len() }),
+    };
+    fit::lay(&mut scores, learned);
+    if asked.regression {
+        scores["loss_unit"] = json!("variance of the label");
+    }
+    scores
 }
 
-fn tell(fitted: &Fitted, scores: &Value) -> Result<()> {
+/// Whether each of several stages kept its best weights: of which epoch the history does not tell.
+fn parted(asked: &Finetune) -> bool {
+    asked.unfreezing == Unfreezing::Gradual && asked.train.patience.is_some()
+}
+
+fn tell(asked: &Finetune, fitted: &Fitted, scores: &Value) -> Result<()> {
     let Model::Predictor(predictor) = &fitted.run.model else { return Ok(()) };
     let network = predictor.network();
     let widths: Vec<String> =
@@ -260,8 +270,13 @@ fn tell(fitted: &Fitted, scores: &Value) -> Result<()> {
     writeln!(Screen, "{kind}: {}-{}", fitted.run.model.input_dim(), widths.join("-"))?;
     let seconds = scores["seconds"].as_f64().unwrap_or_default();
     writeln!(Screen, "{} epochs in {seconds:.1} s", fitted.history.len())?;
-    if let Some(last) = fitted.history.last() {
-        writeln!(Screen, "last epoch: loss {}", figure(last.loss))?;
+    let unit = if asked.regression { " of the variance of the label" } else { "" };
+    if let Some(kept) = asked.train.kept(&fitted.history).filter(|_| !parted(asked)) {
+        let which = match asked.train.patience {
+            Some(_) => format!("epoch {}, whose weights were kept", kept.epoch),
+            None => "last epoch".to_owned(),
+        };
+        writeln!(Screen, "{which}: loss {}{unit}", figure(kept.loss))?;
     }
     Ok(())
 }

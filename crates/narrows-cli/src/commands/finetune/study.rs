@@ -17,9 +17,16 @@ use super::FinetuneArgs;
 const HEADINGS: [&str; 5] =
     ["#labels", "#pre-trained", "#from scratch", "#logistic, rows", "#logistic, PCA codes"];
 
-/// Mean, standard deviation and standard error.
+/// Mean, standard deviation and standard error of the mean.
 struct Summary {
     mean: f64,
+    /// Of one value nothing is known but the value.
+    spread: Option<Spread>,
+}
+
+/// How far the values of several seeds lie apart.
+#[derive(Debug, Clone, Copy)]
+struct Spread {
     deviation: f64,
     error: f64,
 }
@@ -81,8 +88,13 @@ fn margins(outcomes: &[Outcome], count: usize) -> Vec<f64> {
 
 fn measured(outcomes: &[Outcome], count: usize) -> Value {
     let summary = |values: Vec<f64>| {
-        let Summary { mean, deviation, error } = Summary::of(&values);
-        json!({ "mean": mean, "standard_deviation": deviation, "standard_error": error, "each": values })
+        let Summary { mean, spread } = Summary::of(&values);
+        json!({
+            "mean": mean,
+            "standard_deviation": spread.map(|spread| spread.deviation),
+            "standard_error": spread.map(|spread| spread.error),
+            "each": values,
+        })
     };
     let mut found = json!({ "labels": count });
     for start in Start::ALL {
@@ -101,36 +113,40 @@ fn print(args: &FinetuneArgs, outcomes: &[Outcome]) -> Result<()> {
     let rows: Vec<Vec<String>> = args.label_count.iter().map(row).collect();
     writeln!(
         Screen,
-        "test accuracy in %, mean ± standard deviation over {} seeds\n\n{}",
-        args.seeds,
+        "test accuracy in %, {}\n\n{}",
+        match args.seeds {
+            1 => "of 1 seed".to_owned(),
+            seeds => format!("mean ± standard deviation over {seeds} seeds"),
+        },
         table(&HEADINGS, &rows)
     )?;
     for &count in &args.label_count {
-        let Summary { mean, error, .. } = Summary::of(&margins(outcomes, count));
-        writeln!(
-            Screen,
-            "{count} labels: {:+.2} points over scratch, standard error {:.2}",
-            100.0 * mean,
-            100.0 * error
-        )?;
+        let Summary { mean, spread } = Summary::of(&margins(outcomes, count));
+        let error = spread.map_or_else(String::new, |spread| {
+            format!(", standard error {:.2}", 100.0 * spread.error)
+        });
+        writeln!(Screen, "{count} labels: {:+.2} points over scratch{error}", 100.0 * mean)?;
     }
     Ok(())
 }
 
 impl Summary {
-    /// With n − 1 in the denominator; of one value nothing is known but the value.
+    /// With n − 1 in the denominator.
     fn of(values: &[f64]) -> Self {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
-        let deviation = (squares / (n - 1.0)).sqrt();
-        Self { mean, deviation, error: deviation / n.sqrt() }
+        let spread = (values.len() > 1).then(|| {
+            let deviation = (squares / (n - 1.0)).sqrt();
+            Spread { deviation, error: deviation / n.sqrt() }
+        });
+        Self { mean, spread }
     }
 
     fn shown(&self) -> String {
-        match self.deviation.is_finite() {
-            true => format!("{:.2} ± {:.2}", 100.0 * self.mean, 100.0 * self.deviation),
-            false => format!("{:.2}", 100.0 * self.mean),
+        match self.spread {
+            Some(spread) => format!("{:.2} ± {:.2}", 100.0 * self.mean, 100.0 * spread.deviation),
+            None => format!("{:.2}", 100.0 * self.mean),
         }
     }
 }
@@ -142,8 +158,9 @@ mod tests {
     #[test]
     fn a_summary_by_hand() {
         let found = Summary::of(&[0.5, 0.7, 0.9]);
-        assert!((found.mean - 0.7).abs() < 1e-15 && (found.deviation - 0.2).abs() < 1e-15);
-        assert!((found.error - 0.2 / 3.0_f64.sqrt()).abs() < 1e-15);
+        let spread = found.spread.expect("three values");
+        assert!((found.mean - 0.7).abs() < 1e-15 && (spread.deviation - 0.2).abs() < 1e-15);
+        assert!((spread.error - 0.2 / 3.0_f64.sqrt()).abs() < 1e-15);
         assert_eq!(found.shown(), "70.00 ± 20.00");
         assert_eq!(Summary::of(&[0.5]).shown(), "50.00");
     }

@@ -17,9 +17,9 @@ use clap::Args;
 use narrows::data::Dataset;
 use narrows::evaluate::Evaluation;
 use narrows::model::Model;
-use narrows::recipe::{Fitted, Kind, Recipe};
+use narrows::recipe::{CorruptionKind, Fitted, Kind, Recipe, SparsityKind};
 use narrows::store::{Folder, check_replaceable, write_aside, write_folder, write_json};
-use narrows::train::Epoch;
+use narrows::train::{Epoch, Method, TrainOptions};
 use serde_json::{Map, Value, json};
 
 use super::{Output, Screen, figure, size};
@@ -130,17 +130,17 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
         }
     };
     let seconds = begin.elapsed().as_secs_f64();
-    let scores = scores(&fitted, seconds);
+    let scores = scores(&recipe, &fitted, seconds);
     write_folder(&args.out, Folder::Run, |folder| {
         fitted.run.write_into(folder)?;
         write_history(&folder.join("history.jsonl"), &fitted.history)?;
-        storeys::write(folder, &fitted.storeys)?;
+        storeys::write(folder, &recipe.train, &fitted.storeys)?;
         write_json(&folder.join("scores.json"), &json!({ "fit": scores }))
     })?;
     if args.output.json {
         writeln!(Screen, "{scores:#}")?;
     } else {
-        tell(&fitted, seconds)?;
+        tell(&recipe, &fitted, seconds)?;
     }
     args.output.say(format!("written: {}", args.out.display()));
     Ok(())
@@ -171,24 +171,63 @@ fn asked(recipe: &Recipe, dataset: &Dataset) -> Result<Asked> {
     })
 }
 
+/// An error of PCA below this share of the variance is rounding.
+const ROUNDING: f64 = 1e-9;
+
 /// What was trained beside PCA, on training rows, and whether it is any good.
-fn tell_training(training: &Evaluation) -> Result<()> {
+fn tell_training(recipe: &Recipe, training: &Evaluation, rows: usize) -> Result<()> {
     let (own, pca) = (&training.scores, &training.pca);
     writeln!(Screen, "\non {} training rows", training.rows)?;
     writeln!(Screen, "  squared error per row   {}", figure(own.squared_error_per_row))?;
     writeln!(Screen, "  PCA of the same width   {}", figure(pca.squared_error_per_row))?;
     let times = own.squared_error_per_row / pca.squared_error_per_row;
-    if times > 1.01 && times.is_finite() {
-        writeln!(
-            Screen,
-            "  {times:.2} times the error of PCA: train longer (train.epochs), at another rate \
-             (train.learning_rate), or take PCA"
-        )?;
+    let narrowed = training.latent_dim < training.input_dim.min(rows);
+    if narrowed && pca.fraction_variance_unexplained > ROUNDING && times > 1.01 {
+        writeln!(Screen, "  {times:.2} times the error of PCA{}", advice(recipe))?;
     }
     if training.latent_dim >= training.input_dim {
         writeln!(Screen, "  the code is as wide as the rows: nothing was narrowed")?;
     }
     Ok(())
+}
+
+/// What to do about an error above that of PCA.
+fn advice(recipe: &Recipe) -> &'static str {
+    match recipe.train.optimizer {
+        _ if minimises_more(recipe) => {
+            "; more than this error was minimised (noise, augmentation or a penalty)"
+        }
+        Method::Lbfgs => ": train longer (train.epochs), or take PCA",
+        _ => ": train longer (train.epochs), at another rate (train.learning_rate), or take PCA",
+    }
+}
+
+/// Whether more is asked for than rows given back as they are.
+fn minimises_more(recipe: &Recipe) -> bool {
+    let objective = &recipe.objective;
+    let noises = recipe.storey.iter().filter_map(|storey| storey.corruption.as_ref());
+    let penalties = recipe.storey.iter().filter_map(|storey| storey.sparsity.as_ref());
+    recipe.train.augmentation.changes()
+        || noises.chain([&objective.corruption]).any(|noise| noise.kind != CorruptionKind::None)
+        || penalties.chain([&objective.sparsity]).any(|own| own.kind != SparsityKind::None)
+}
+
+/// The epoch whose weights were kept, in numbers: its place, and its losses.
+pub(super) fn kept_scores(train: &TrainOptions, history: &[Epoch]) -> Value {
+    let kept = train.kept(history);
+    json!({
+        "epochs": history.len(),
+        "kept_epoch": kept.map(|epoch| epoch.epoch),
+        "loss": kept.map(|epoch| epoch.loss),
+        "penalty": kept.and_then(|epoch| epoch.penalty),
+        "validation": kept.and_then(|epoch| epoch.validation),
+    })
+}
+
+/// Which epoch's weights were kept, where it may not be the last.
+pub(super) fn told_kept(train: &TrainOptions, history: &[Epoch]) -> String {
+    let kept = train.kept(history).filter(|_| train.patience.is_some());
+    kept.map_or_else(String::new, |epoch| format!(", the weights of epoch {} kept", epoch.epoch))
 }
 
 pub(super) fn write_history(path: &Path, history: &[Epoch]) -> narrows::Result<()> {
@@ -200,7 +239,7 @@ pub(super) fn write_history(path: &Path, history: &[Epoch]) -> narrows::Result<(
 }
 
 /// What the fit itself knows, without another pass over the rows.
-fn scores(fitted: &Fitted, seconds: f64) -> Value {
+fn scores(recipe: &Recipe, fitted: &Fitted, seconds: f64) -> Value {
     let run = &fitted.run;
     let mut scores = json!({
         "input_dim": run.model.input_dim(),
@@ -221,22 +260,29 @@ fn scores(fitted: &Fitted, seconds: f64) -> Value {
         }
         Model::Linear(_) => scores["certificate"] = json!(fitted.certificate),
         Model::Network(_) | Model::Predictor(_) => {
-            let last = fitted.history.last();
-            scores["epochs"] = json!(fitted.history.len());
+            lay(&mut scores, kept_scores(&recipe.train, &fitted.history));
             scores["training"] = json!(fitted.training);
-            scores["loss"] = json!(last.map(|epoch| epoch.loss));
-            scores["validation"] = json!(last.and_then(|epoch| epoch.validation));
             if !fitted.storeys.is_empty() {
-                scores["storeys"] = fitted.storeys.iter().map(storeys::scores).collect();
+                let storeys = fitted.storeys.iter();
+                scores["storeys"] =
+                    storeys.map(|storey| storeys::scores(&recipe.train, storey)).collect();
             }
         }
     }
     scores
 }
 
-fn tell(fitted: &Fitted, seconds: f64) -> Result<()> {
+/// Adds the keys of `more` to `scores`.
+pub(super) fn lay(scores: &mut Value, more: Value) {
+    if let (Value::Object(scores), Value::Object(more)) = (scores, more) {
+        scores.extend(more);
+    }
+}
+
+fn tell(recipe: &Recipe, fitted: &Fitted, seconds: f64) -> Result<()> {
     let run = &fitted.run;
     let (from, to) = (run.model.input_dim(), run.model.latent_dim());
+    let (epochs, kept) = (fitted.history.len(), told_kept(&recipe.train, &fitted.history));
     match &run.model {
         Model::Pca(pca) => {
             let share = 100.0 * pca.explained_variance_ratio.sum();
@@ -255,20 +301,21 @@ fn tell(fitted: &Fitted, seconds: f64) -> Result<()> {
         Model::Linear(linear) => {
             let form = if linear.is_tied() { "x̂ = CCᵀx" } else { "x̂ = UVx" };
             writeln!(Screen, "linear autoencoder ({form}): {from} → {to} columns")?;
-            writeln!(Screen, "{} epochs in {seconds:.1} s", fitted.history.len())?;
+            writeln!(Screen, "{epochs} epochs in {seconds:.1} s{kept}")?;
         }
         Model::Network(network) => {
             let widths: Vec<String> =
                 network.layers().iter().map(|layer| layer.output_dim().to_string()).collect();
-            storeys::tell(&fitted.storeys)?;
+            storeys::tell(&recipe.train, &fitted.storeys)?;
             writeln!(Screen, "network: {from}-{}, code of {to} columns", widths.join("-"))?;
-            writeln!(Screen, "{} epochs in {seconds:.1} s", fitted.history.len())?;
+            writeln!(Screen, "{epochs} epochs in {seconds:.1} s{kept}")?;
         }
         // It is told by `narrows finetune`.
         Model::Predictor(_) => {}
     }
     if let Some(training) = &fitted.training {
-        tell_training(training)?;
+        let rows = run.baseline.as_ref().map_or(training.rows, |pca| pca.rows);
+        tell_training(recipe, training, rows)?;
     }
     if let Some(certificate) = &fitted.certificate {
         writeln!(Screen, "\ncertificate against the closed form, on the training rows")?;

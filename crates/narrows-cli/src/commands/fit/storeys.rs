@@ -6,45 +6,52 @@ use std::path::Path;
 use anyhow::Result;
 use narrows::Error;
 use narrows::store::write_json;
-use narrows::train::StoreyRecord;
+use narrows::train::{StoreyRecord, TrainOptions};
 use serde_json::{Value, json};
 
 use super::super::{Screen, figure};
-use super::write_history;
+use super::{kept_scores, lay, told_kept, write_history};
 
 /// Writes history and scores of each into `storeys/1`, `storeys/2`, …
-pub(super) fn write(folder: &Path, storeys: &[StoreyRecord]) -> narrows::Result<()> {
+pub(super) fn write(
+    folder: &Path,
+    train: &TrainOptions,
+    storeys: &[StoreyRecord],
+) -> narrows::Result<()> {
     for (place, storey) in storeys.iter().enumerate() {
         let folder = folder.join("storeys").join((place + 1).to_string());
         std::fs::create_dir_all(&folder).map_err(|error| Error::write(&folder, error))?;
         write_history(&folder.join("history.jsonl"), &storey.history)?;
-        write_json(&folder.join("scores.json"), &json!({ "fit": scores(storey) }))?;
+        write_json(&folder.join("scores.json"), &json!({ "fit": scores(train, storey) }))?;
     }
     Ok(())
 }
 
 /// What the fit knows of a storey; its errors are those of its own input, not of the rows.
-pub(super) fn scores(storey: &StoreyRecord) -> Value {
-    let last = storey.history.last();
-    json!({
+pub(super) fn scores(train: &TrainOptions, storey: &StoreyRecord) -> Value {
+    let mut scores = json!({
         "kind": if storey.loss.is_some() { "autoencoder" } else { "pca" },
         "input_dim": storey.shape.input_dim,
         "latent_dim": latent_dim(storey),
         "objective": storey.loss,
-        "epochs": storey.history.len(),
-        "loss": last.map(|epoch| epoch.loss),
-        "penalty": last.and_then(|epoch| epoch.penalty),
-        "validation": last.and_then(|epoch| epoch.validation),
         "squared_error_per_row": storey.squared_error_per_row,
         "fraction_variance_unexplained": storey.fraction_variance_unexplained,
-    })
+    });
+    lay(&mut scores, kept_scores(train, &storey.history));
+    scores
 }
 
 /// A line on each.
-pub(super) fn tell(storeys: &[StoreyRecord]) -> Result<()> {
+pub(super) fn tell(train: &TrainOptions, storeys: &[StoreyRecord]) -> Result<()> {
     for (place, storey) in storeys.iter().enumerate() {
-        let how = match storey.history.last() {
-            Some(last) => format!("{} epochs, loss {}", storey.history.len(), figure(last.loss)),
+        let history = &storey.history;
+        let how = match train.kept(history) {
+            Some(kept) => format!(
+                "{} epochs{}, loss {}",
+                history.len(),
+                told_kept(train, history),
+                figure(kept.loss)
+            ),
             None => "PCA".to_owned(),
         };
         let lost = storey.fraction_variance_unexplained.map_or_else(

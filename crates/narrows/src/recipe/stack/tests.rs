@@ -22,8 +22,7 @@ fn refused(recipe: Value) -> String {
     with_stack(recipe, |stack| stack.unwrap_err().to_string())
 }
 
-/// Code, output, loss and range of each storey; nothing of the last two where it is PCA.
-/// Code and output activation, loss and range of a storey.
+/// Code and output activation, loss and range of a storey; nothing of the last two where it is PCA.
 type Decision = (Activation, Activation, Option<Loss>, Option<(f64, f64)>);
 
 fn decided(stack: &Stack<'_>) -> Vec<Decision> {
@@ -91,7 +90,7 @@ fn a_storey_has_what_is_its_own_and_else_what_all_have() {
         },
         "train": {"epochs": 3, "learning_rate": 0.5, "augmentation": {"share": 1.0, "shift": 1.0}},
         "storey": [
-            {"corruption": {"kind": "gaussian", "sigma": 0.2, "emphasis": [1.0, 0.5]}},
+            {"corruption": {"kind": "salt_and_pepper", "rate": 0.2, "emphasis": [1.0, 0.5]}},
             {"epochs": 9, "learning_rate": 0.25, "sparsity": {"kind": "none"}},
             {},
         ],
@@ -101,7 +100,8 @@ fn a_storey_has_what_is_its_own_and_else_what_all_have() {
         let told = |place: usize| stack.storeys[place].training.clone().unwrap();
         let numbers = |place| (told(place).1.epochs, told(place).1.learning_rate);
         assert_eq!([0, 1, 2].map(numbers), [(3, 0.5), (9, 0.25), (3, 0.5)]);
-        let (own, all) = (Corruption::Gaussian { sigma: 0.2 }, Corruption::Masking { rate: 0.1 });
+        let (own, all) =
+            (Corruption::SaltAndPepper { rate: 0.2 }, Corruption::Masking { rate: 0.1 });
         assert_eq!([0, 1, 2].map(|place| told(place).0.corruption), [own, all, all]);
         let kl = Sparsity::Kl { weight: 2.0, target: 0.1, memory: 0.0 };
         assert_eq!([0, 1, 2].map(|place| told(place).0.sparsity), [kl, Sparsity::None, kl]);
@@ -140,6 +140,9 @@ fn storeys_that_cannot_be_are_refused() {
     }));
     assert!(message.contains("set model.code_activation"), "{message}");
     assert!(refused(json!({"model": {"layers": []}})).contains("one storey or more"));
+    let weightless = json!({"corruption": {"kind": "masking", "emphasis": [0.0, 0.0]}});
+    let message = refused(json!({"model": {"layers": [9, 5]}, "storey": [{}, weightless]}));
+    assert!(message.contains("not both 0"), "{message}");
 }
 
 #[test]
