@@ -136,6 +136,21 @@ fn the_noise_of_a_storey_is_measured() {
     assert_eq!(found["corruption"], serde_json::json!({ "kind": "masking", "rate": 0.5 }));
 }
 
+#[test]
+fn a_training_that_diverged_is_called_so() {
+    let desk = Desk::new();
+    let wild = desk.narrows(
+        "fit -q --model network --data demo:digits --set train.learning_rate=1000 \
+         --set train.epochs=3 --out run",
+    );
+    assert!(wild.contains("diverged") && wild.contains("--find-lr"), "{wild}");
+    let tame = desk.narrows(
+        "fit -q --model network --data demo:digits --set train.epochs=3 \
+         --set train.validation=0.2 --out run",
+    );
+    assert!(!tame.contains("diverged") && tame.contains("validation loss"), "{tame}");
+}
+
 const SCORES: [&str; 3] =
     ["squared_error_per_row", "fraction_variance_unexplained", "explained_variance"];
 

@@ -38,7 +38,7 @@ use crate::compute::{Matrix, not_finite};
 use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::model::{Draw, Trainable};
-use crate::objective::Loss;
+use crate::objective::{Loss, check_emphasis};
 use crate::random::Random;
 use optimizer::clip_factor;
 use state::State;
@@ -362,6 +362,7 @@ fn check(model: &dyn Trainable, task: &Task<'_>) -> Result<()> {
         return Err(not_finite(rows.view(), 0));
     }
     check_shares(task)?;
+    check_emphasis(task.emphasis)?;
     task.corruption.check()
 }
 

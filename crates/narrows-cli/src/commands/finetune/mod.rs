@@ -276,7 +276,9 @@ fn tell(asked: &Finetune, fitted: &Fitted, scores: &Value) -> Result<()> {
             Some(_) => format!("epoch {}, whose weights were kept", kept.epoch),
             None => "last epoch".to_owned(),
         };
-        writeln!(Screen, "{which}: loss {}{unit}", figure(kept.loss))?;
+        let measured = kept.validation.map(|loss| format!(", validation {}{unit}", figure(loss)));
+        let measured = measured.unwrap_or_default();
+        writeln!(Screen, "{which}: loss {}{unit}{measured}", figure(kept.loss))?;
     }
     Ok(())
 }

@@ -174,6 +174,10 @@ fn asked(recipe: &Recipe, dataset: &Dataset) -> Result<Asked> {
 /// An error of PCA below this share of the variance is rounding.
 const ROUNDING: f64 = 1e-9;
 
+/// The share of the variance that is lost where a training did not settle: to give back the mean row
+/// loses 1.
+const DIVERGED: f64 = 2.0;
+
 /// What was trained beside PCA, on training rows, and whether it is any good.
 fn tell_training(recipe: &Recipe, training: &Evaluation, rows: usize) -> Result<()> {
     let (own, pca) = (&training.scores, &training.pca);
@@ -181,6 +185,13 @@ fn tell_training(recipe: &Recipe, training: &Evaluation, rows: usize) -> Result<
     writeln!(Screen, "  squared error per row   {}", figure(own.squared_error_per_row))?;
     writeln!(Screen, "  PCA of the same width   {}", figure(pca.squared_error_per_row))?;
     let times = own.squared_error_per_row / pca.squared_error_per_row;
+    if own.fraction_variance_unexplained > DIVERGED {
+        writeln!(
+            Screen,
+            "  far worse than the mean row: the training diverged; see `narrows fit … --find-lr`"
+        )?;
+        return Ok(());
+    }
     let narrowed = training.latent_dim < training.input_dim.min(rows);
     if narrowed && pca.fraction_variance_unexplained > ROUNDING && times > 1.01 {
         writeln!(Screen, "  {times:.2} times the error of PCA{}", advice(recipe))?;
@@ -224,10 +235,15 @@ pub(super) fn kept_scores(train: &TrainOptions, history: &[Epoch]) -> Value {
     })
 }
 
-/// Which epoch's weights were kept, where it may not be the last.
+/// Which epoch's weights were kept, where it may not be the last, and their validation loss.
 pub(super) fn told_kept(train: &TrainOptions, history: &[Epoch]) -> String {
-    let kept = train.kept(history).filter(|_| train.patience.is_some());
-    kept.map_or_else(String::new, |epoch| format!(", the weights of epoch {} kept", epoch.epoch))
+    let Some(epoch) = train.kept(history) else { return String::new() };
+    let kept = match train.patience {
+        Some(_) => format!(", the weights of epoch {} kept", epoch.epoch),
+        None => String::new(),
+    };
+    let measured = epoch.validation.map(|loss| format!(", validation loss {}", figure(loss)));
+    kept + &measured.unwrap_or_default()
 }
 
 pub(super) fn write_history(path: &Path, history: &[Epoch]) -> narrows::Result<()> {
