@@ -323,6 +323,8 @@ fn section<'a>(html: &'a str, heading: &str) -> &'a str {
 fn neighbours_stand_beside_those_of_pca() {
     let html = run_page(&run());
     let codes = section(&html, "Codes");
+    let (own, pca) = codes.split_once("<div class=\"small\">").unwrap();
+    assert!(own.contains("This model: 60 rows.") && pca.contains("PCA with as many numbers"));
     assert_eq!(codes.matches("class=\"plot square\"").count(), 2);
     for text in [
         "two numbers of their codes. The model saw no classes",
@@ -355,6 +357,7 @@ fn neighbours_stand_beside_those_of_pca() {
     let codes = section(&html, "Codes");
     assert!(codes.contains("0.875</td>") && !codes.contains("plot"));
     assert!(!codes.contains("accuracy") && !codes.contains("PCA"));
+    assert!(codes.contains("Measured on 60 rows.") && !codes.contains("Both"));
 }
 
 #[test]
@@ -531,6 +534,11 @@ fn a_classifier_shows_whom_it_confuses() {
     let (section, _) = section.split_once("</table>").unwrap();
     let cells: Vec<&str> = section.split("</td>").filter_map(|c| c.rsplit('>').next()).collect();
     assert!(cells.windows(3).any(|row| row == ["1", "0", "0.0\u{a0}%"]), "{cells:?}");
+    // All of the first class is told right; half of the second is, half is not.
+    let own = |shade: f64| format!("<td class=\"c0\" style=\"--shade:{shade:.1}%\">1</td>");
+    let half = 50.0 * 0.5_f64.sqrt();
+    assert!(section.contains(&own(50.0)) && section.contains(&own(half)), "{section}");
+    assert!(section.contains(&own(half).replace("c0", "c1")) && section.contains("<td>0</td>"));
     assert!(cells.windows(3).any(|row| row == ["1", "1", "50.0\u{a0}%"]), "{cells:?}");
 }
 

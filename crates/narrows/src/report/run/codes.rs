@@ -36,15 +36,19 @@ pub(super) fn codes(codes: &CodeViews, taught: bool) -> Section {
     let mut pca = codes.pca.iter();
     for view in &codes.views {
         let (drawing, caption) = view.figure();
-        blocks.push(match pca.next() {
-            None => Block::Figure(drawing, caption),
-            Some(beside) => {
-                let caption = format!("This model: {caption}");
-                let (other, _) = beside.figure();
-                let other = (other, "PCA with as many numbers: the same rows.".to_owned());
-                Block::Pair(vec![(drawing, caption), other])
-            }
-        });
+        let Some(beside) = pca.next() else {
+            blocks.push(Block::Figure(drawing, caption));
+            continue;
+        };
+        let caption = format!("This model: {caption}");
+        let (other, _) = beside.figure();
+        let of_pca = "PCA with as many numbers: the same rows.".to_owned();
+        // A single map is what the page is for; of several, each stands beside its like.
+        if codes.views.len() == 1 {
+            blocks.extend([Block::Figure(drawing, caption), Block::Small(other, of_pca)]);
+        } else {
+            blocks.push(Block::Pair(vec![(drawing, caption), (other, of_pca)]));
+        }
     }
     if let Some(found) = &codes.neighbours {
         text.push(meaning(found, codes.rows));
@@ -73,9 +77,10 @@ fn meaning(found: &Neighbours, rows: usize) -> String {
         true => format!("{} of {} rows, evenly taken", count(found.rows), count(rows)),
         false => format!("{} rows", count(rows)),
     };
+    let measured = if accuracy.is_empty() { "Measured" } else { "Both" };
     format!(
         "{accuracy}Trustworthiness: 1 where the {k} nearest codes of every row are its nearest rows, \
-         about ½ by chance. Both on {sample}."
+         about ½ by chance. {measured} on {sample}."
     )
 }
 
