@@ -14,8 +14,8 @@ pub struct Page {
     pub title: String,
     /// One sentence under it.
     pub subtitle: String,
-    /// The widths of the emblem beside the title: what goes in, and what it is narrowed to.
-    pub narrowing: Option<[usize; 2]>,
+    /// The widths of the emblem beside the title: what goes in, what it is narrowed to, what comes out.
+    pub narrowing: Option<[usize; 3]>,
     /// The figures to know first.
     pub cards: Vec<Card>,
     /// The parts, in reading order.
@@ -266,20 +266,23 @@ fn anchor(heading: &str) -> String {
     heading.chars().map(dash).collect()
 }
 
-/// Wide, narrow, wide: as high as the logarithm of the widths.
-fn emblem([wide, narrow]: [usize; 2]) -> Html {
+/// What goes in, the code, what comes out: as high as the logarithm of the widths.
+fn emblem([wide, narrow, out]: [usize; 3]) -> Html {
     let size = |width: usize| (1.0 + width as f64).log10();
     let outer = 44.0;
-    let inner = outer * (size(narrow) / size(wide.max(1))).clamp(0.04, 1.0);
+    let reach = |width| outer * (size(width) / size(wide.max(1))).clamp(0.04, 1.0);
+    let (inner, right) = (reach(narrow), reach(out));
     let (top, bottom) = (50.0 - inner, 50.0 + inner);
-    let (wide, narrow) = (count(wide), count(narrow));
+    let (end, foot) = (50.0 - right, 50.0 + right);
+    let [wide, narrow, out] = [wide, narrow, out].map(count);
     Html(format!(
         "<svg class=\"emblem\" viewBox=\"0 -14 240 114\" role=\"img\" \
-         aria-label=\"{wide} numbers narrowed to {narrow} and back\">\
-         <path d=\"M6 6C70 6 70 {top:.1} 120 {top:.1}S170 6 234 6V94C170 94 170 {bottom:.1} 120 {bottom:.1}\
+         aria-label=\"{wide} numbers in, narrowed to {narrow}, {out} out\">\
+         <path d=\"M6 6C70 6 70 {top:.1} 120 {top:.1}S170 {end:.1} 234 {end:.1}V{foot:.1}\
+         C170 {foot:.1} 170 {bottom:.1} 120 {bottom:.1}\
          S70 94 6 94Z\"/><path class=\"code\" d=\"M120 {top:.1}V{bottom:.1}\"/>\
          <text x=\"14\" y=\"54\">{wide}</text><text x=\"120\" y=\"{:.1}\" text-anchor=\"middle\">{narrow}</text>\
-         <text x=\"226\" y=\"54\" text-anchor=\"end\">{wide}</text></svg>",
+         <text x=\"226\" y=\"54\" text-anchor=\"end\">{out}</text></svg>",
         top - 6.0
     ))
 }
@@ -332,7 +335,7 @@ pub(super) mod tests {
         let page = Page {
             title: evil(),
             subtitle: evil(),
-            narrowing: Some([784, 32]),
+            narrowing: Some([784, 32, 10]),
             cards: vec![Card { value: evil(), label: evil(), note: evil() }],
             sections: vec![Section { heading: evil(), text: vec![evil()], blocks }],
             missing: vec![evil()],

@@ -22,8 +22,9 @@ pub struct CodeViews {
     pub rows: usize,
 }
 
-/// `taught` is whether the model was told the classes.
-pub(super) fn codes(codes: &CodeViews, taught: bool) -> Section {
+/// `taught` is whether the model was told the classes, `alone` whether PCA is left out because it loses
+/// nothing.
+pub(super) fn codes(codes: &CodeViews, taught: bool, alone: bool) -> Section {
     let mut text = Vec::new();
     if let Some(view) = codes.views.first() {
         let by = match codes.projected {
@@ -33,7 +34,7 @@ pub(super) fn codes(codes: &CodeViews, taught: bool) -> Section {
         text.push(format!("Rows by {by}{}", said(!view.classes.is_empty(), taught)));
     }
     let mut blocks = Vec::new();
-    let mut pca = codes.pca.iter();
+    let mut pca = codes.pca.iter().filter(|_| !alone);
     for view in &codes.views {
         let (drawing, caption) = view.figure();
         let Some(beside) = pca.next() else {
@@ -52,7 +53,7 @@ pub(super) fn codes(codes: &CodeViews, taught: bool) -> Section {
     }
     if let Some(found) = &codes.neighbours {
         text.push(meaning(found, codes.rows));
-        blocks.push(Block::Table(table(found)));
+        blocks.push(Block::Table(table(found, alone)));
     }
     Section { heading: "Codes".into(), text, blocks }
 }
@@ -60,7 +61,7 @@ pub(super) fn codes(codes: &CodeViews, taught: bool) -> Section {
 fn said(classes: bool, taught: bool) -> &'static str {
     match (classes, taught) {
         (false, _) => ".",
-        (true, true) => ", from which the classes are told.",
+        (true, true) => ", from which the labels are told.",
         (true, false) => ". The model saw no classes: where colours keep together, it found them.",
     }
 }
@@ -84,7 +85,7 @@ fn meaning(found: &Neighbours, rows: usize) -> String {
     )
 }
 
-fn table(found: &Neighbours) -> Table {
+fn table(found: &Neighbours, alone: bool) -> Table {
     let mut columns: Vec<String> = ["by", "#trustworthiness"].map(String::from).into();
     if found.scores.accuracy.is_some() {
         columns.push("#neighbour accuracy".to_owned());
@@ -94,7 +95,10 @@ fn table(found: &Neighbours) -> Table {
         cells.chain(accuracy.map(percent)).collect::<Vec<_>>()
     };
     let mut rows = vec![line("codes", found.scores.trustworthiness, found.scores.accuracy)];
-    let pca = found.pca.map(|pca| line("PCA, same width", pca.trustworthiness, pca.accuracy));
+    let pca = found
+        .pca
+        .filter(|_| !alone)
+        .map(|pca| line("PCA, same width", pca.trustworthiness, pca.accuracy));
     rows.extend(pca);
     rows.push(line("the rows themselves", 1.0, found.accuracy_of_rows));
     Table { columns, rows }
