@@ -27,6 +27,9 @@ pub(in crate::report) const MARKERS: &str = concat!(
     "</defs></svg>"
 );
 
+/// Pairs of a colour and a marker: what is named must be told from the rest.
+const LOOKS: usize = 64;
+
 /// Colours of the style sheet.
 pub(in crate::report) const COLOURS: usize = 10;
 
@@ -276,7 +279,11 @@ fn names_at_ends(series: &[&Series], chart: &Chart, frame: &Frame) -> String {
 }
 
 fn names_at_centroids(chart: &Chart, frame: &Frame) -> String {
-    let clouds = chart.series.iter().filter(|s| s.style == Style::Points && !s.name.is_empty());
+    let named = |s: &&Series| s.style == Style::Points && !s.name.is_empty();
+    let clouds: Vec<&Series> = chart.series.iter().filter(named).collect();
+    if clouds.len() > LOOKS {
+        return String::new();
+    }
     let mut taken = Vec::new();
     let mut svg = String::from("<g class=\"centroids\">");
     for series in clouds {
@@ -339,7 +346,7 @@ fn beside_others(at: [f64; 2], letters: usize, taken: &mut Vec<[f64; 3]>) -> [f6
 /// of their lines if there is room.
 fn legend(series: &[Series], only_narrow: bool) -> String {
     let named: Vec<_> = series.iter().filter(|series| !series.name.is_empty()).collect();
-    if named.len() < 2 {
+    if !(2..=LOOKS).contains(&named.len()) {
         return String::new();
     }
     let class = if only_narrow { "legend narrow" } else { "legend" };

@@ -262,7 +262,7 @@ mod tests {
         [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
     }
 
-    fn clouds(clouds: [(&str, Vec<[f64; 2]>); 3]) -> String {
+    fn clouds<const N: usize>(clouds: [(&str, Vec<[f64; 2]>); N]) -> String {
         let cloud = |(colour, (name, points))| Series::new(name, Style::Points, colour, points);
         let series = clouds.into_iter().enumerate().map(cloud).collect();
         let (x, y) = (Axis::linear("x"), Axis::linear("y"));
@@ -284,6 +284,15 @@ mod tests {
             assert_eq!(["c0", "c1", "c2"].map(of), [4, 2, 2], "{eight:?}");
         }
         assert!(drawn.contains("><title>b</title></use>"));
+    }
+
+    /// Such as the numbers that a regressor learned from.
+    #[test]
+    fn more_clouds_than_can_be_told_apart_are_not_named() {
+        let html = clouds([(); 65].map(|()| ("name", vec![[0.0, 1.0]])));
+        assert_eq!(html.matches("<use ").count(), 65);
+        assert!(!html.contains("<ul") && !html.contains(">name</text>"));
+        assert!(clouds([(); 64].map(|()| ("name", vec![[0.0, 1.0]]))).contains("<ul"));
     }
 
     #[test]

@@ -70,8 +70,8 @@ pub(super) fn confusion(found: &Classification) -> Section {
         heading: "Confusion".into(),
         text: vec![
             "Rows of each class by the class they are taken for: on the diagonal, blue, they are told \
-             right; orange are mistakes. The darker, the larger the share of the class. At the end \
-             the share of the class that is told wrong."
+             right; orange are mistakes. The stronger the colour, the larger the share of the class. \
+             At the end the share of the class that is told wrong."
                 .into(),
         ],
         blocks: vec![Block::Matrix(matrix)],
