@@ -58,6 +58,8 @@ fn a_code_of_two_numbers_is_shown_as_a_plane() {
     let html = page(&desk);
     let codes = section(&html, "Codes");
     assert_eq!(codes.matches("class=\"plot square\"").count(), 2, "its own and PCA's");
+    assert!(html.contains("<h1>Deep autoencoder of demo:digits</h1>"));
+    assert!(html.contains("<p class=\"subtitle\">demo:digits: 64 → 32 → 2 → 32 → 64</p>"));
     let plane = section(&html, "Decoded plane");
     assert!(plane.contains("width=\"160\" height=\"160\""), "20 × 20 of 8 × 8");
     // Codes, PCA, and pixels.
@@ -117,6 +119,8 @@ fn noise_and_units_are_shown_where_a_network_was_trained_for_them() {
     let noise = section(&html, "Noise taken away");
     assert_eq!(noise.matches("<img").count(), 4 * 10);
     assert!(noise.contains("30.0\u{a0}% of the columns"), "{noise}");
+    assert!(html.contains("<h1>Denoising autoencoder of"));
+    assert!(html.contains("PSNR, noise taken away") && !html.contains("<p>variance explained"));
     assert!(noise.contains("Means over 899 of 1,797 rows, evenly taken, noise of seed 0."));
     let units = section(&html, "Units of the code");
     assert!(units.contains("Measured on 1,797 rows.") && units.contains("Of 40 units: dead"));
@@ -136,6 +140,7 @@ fn the_storeys_of_a_stack_are_shown_and_their_penalty() {
     let html = page(&desk);
     let storeys = section(&html, "Storeys");
     assert_eq!(storeys.matches("class=\"line ").count(), 2, "one of the three is PCA");
+    assert!(html.contains("<h1>Stacked autoencoder of"), "only its last storey is sparse");
     for widths in ["64 → 20", "20 → 16", "16 → 6"] {
         assert!(storeys.contains(widths), "{widths} in {storeys}");
     }
@@ -162,8 +167,42 @@ fn a_table_and_a_code_of_one_number_have_a_page() {
     let html = page(&desk);
     let codes = section(&html, "Codes");
     assert!(!codes.contains("<svg") && codes.contains("trustworthiness"), "{codes}");
+    assert!(codes.contains("Measured on 20 rows."), "{codes}");
     assert!(!section(&html, "Noise taken away").contains("<img"));
     let rows = section(&html, "Rows and reconstructions");
     assert!(rows.contains("value → reconstruction (PCA&#39;s)"), "{rows}");
     assert!(absent(&html).iter().any(|item| item.starts_with("the way between two rows")));
+}
+
+#[test]
+fn labels_are_asked_for_and_what_was_learned_is_told_from_what_is_new() {
+    let desk = Desk::new();
+    let values: Vec<f64> = (0..120).map(|i| f64::from(i * i % 17) + f64::from(i % 5)).collect();
+    desk.write("few.npy", npy(40, 3, &values));
+    desk.write("more.npy", npy(20, 3, &values[60..]));
+    let names = |rows: usize| (0..rows).map(|row| format!("{}\n", row % 2)).collect::<String>();
+    desk.write("few.txt", names(40));
+    desk.write("more.txt", names(20));
+    desk.narrows(
+        "fit -q --model network --data few.npy --set model.layers=[4] --set train.epochs=1 \
+         --set objective.sparsity.kind=l1 --out wide",
+    );
+    desk.narrows("report wide -q");
+    let html = std::fs::read_to_string(desk.path("wide/report.html")).unwrap();
+    assert!(html.contains("<h1>Sparse autoencoder of few.npy</h1>"));
+    assert!(absent(&html).contains(&"colours by class: give --labels"));
+    // Four numbers for three columns.
+    assert_eq!(html.matches("PCA of this width loses nothing").count(), 2);
+    assert!(!section(&html, "Scores").contains("PCA, same width"));
+    let output = desk.command("report wide").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("the new one has no classes without --labels"), "{said}");
+
+    desk.narrows("finetune wide -q --data few.npy --labels few.txt --set train.epochs=2 --out run");
+    let html = page(&desk);
+    assert!(html.contains("2 classes, on the rows it was trained with"));
+    assert!(html.contains("aria-label=\"3 numbers in, narrowed to 4, 2 out\""));
+    desk.narrows("report run -q --data more.npy --labels more.txt");
+    let html = std::fs::read_to_string(desk.path("run/report.html")).unwrap();
+    assert!(html.contains("2 classes, on rows other than those of the training"));
 }

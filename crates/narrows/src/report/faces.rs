@@ -52,10 +52,11 @@ pub fn faces_page(report: &FacesReport<'_>) -> String {
     ];
     let (sections, missing) = shown_and_missing(parts);
     let ImageShape { height, width, channels } = faces.image;
+    let pixels = height * width * channels;
     let page = Page {
         title: "Recognising faces".to_owned(),
         subtitle: format!("Eigenfaces on {}", report.data),
-        narrowing: Some([height * width * channels, pictures.eigenfaces.len()]),
+        narrowing: Some([pixels, pictures.eigenfaces.len(), pixels]),
         cards: cards(report),
         sections,
         missing,

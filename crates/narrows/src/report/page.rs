@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::chart::MARKERS;
+use super::chart::{MARKERS, colour_class};
 use super::text::{Html, count, escape};
 
 const STYLE: &str = include_str!("style.css");
@@ -14,8 +14,8 @@ pub struct Page {
     pub title: String,
     /// One sentence under it.
     pub subtitle: String,
-    /// The widths of the emblem beside the title: what goes in, and what it is narrowed to.
-    pub narrowing: Option<[usize; 2]>,
+    /// The widths of the emblem beside the title: what goes in, what it is narrowed to, what comes out.
+    pub narrowing: Option<[usize; 3]>,
     /// The figures to know first.
     pub cards: Vec<Card>,
     /// The parts, in reading order.
@@ -53,8 +53,12 @@ pub enum Block {
     Figure(Html, String),
     /// Drawings side by side where there is room.
     Pair(Vec<(Html, String)>),
+    /// A drawing to compare with, smaller, with its caption.
+    Small(Html, String),
     /// A table.
     Table(Table),
+    /// A table of numbers whose cells are shaded.
+    Matrix(Matrix),
     /// A line of mathematics, as text.
     Formula(String),
     /// Something to type.
@@ -70,6 +74,27 @@ pub struct Table {
     pub columns: Vec<String>,
     /// The cells.
     pub rows: Vec<Vec<String>>,
+}
+
+/// A table of numbers with a shade behind each: tight, and moved sideways within its block where the
+/// screen is narrower.
+#[derive(Debug, Clone, Default)]
+pub struct Matrix {
+    /// What the first column holds, then the names of the others.
+    pub columns: Vec<String>,
+    /// The name of each row and its cells.
+    pub rows: Vec<(String, Vec<Cell>)>,
+}
+
+/// A cell of a [`Matrix`].
+#[derive(Debug, Clone, Default)]
+pub struct Cell {
+    /// What stands in it.
+    pub text: String,
+    /// The colour behind it, one of the charts'.
+    pub colour: usize,
+    /// How much of that, from 0 to 1.
+    pub shade: f64,
 }
 
 impl Page {
@@ -147,7 +172,11 @@ impl Block {
                     figures.iter().map(|(html, text)| figure(html, text)).collect();
                 format!("<div class=\"pair\">{figures}</div>")
             }
+            Self::Small(drawing, caption) => {
+                format!("<div class=\"small\">{}</div>", figure(drawing, caption))
+            }
             Self::Table(table) => table.render(),
+            Self::Matrix(matrix) => matrix.render(),
             Self::Formula(text) => format!("<p class=\"formula\">{}</p>", escape(text)),
             Self::Code(text) => {
                 format!("<pre class=\"command\"><code>{}</code></pre>", escape(text))
@@ -193,6 +222,37 @@ impl Table {
     }
 }
 
+impl Matrix {
+    fn render(&self) -> String {
+        let mut html = String::from(
+            "<div class=\"scroll framed\" tabindex=\"0\"><table class=\"matrix\"><thead><tr>",
+        );
+        for name in &self.columns {
+            let _ = write!(html, "<th scope=\"col\">{}</th>", escape(name));
+        }
+        html += "</tr></thead><tbody>";
+        for (name, cells) in &self.rows {
+            let _ = write!(html, "<tr><th scope=\"row\">{}</th>", escape(name));
+            cells.iter().for_each(|cell| html += &cell.render());
+            html += "</tr>";
+        }
+        html + "</tbody></table></div>"
+    }
+}
+
+impl Cell {
+    fn render(&self) -> String {
+        let text = escape(&self.text);
+        if self.shade > 0.0 {
+            // Half of the colour at most: the text stays readable on it, light or dark.
+            let (shade, colour) = (50.0 * self.shade.min(1.0), colour_class(self.colour));
+            format!("<td class=\"{colour}\" style=\"--shade:{shade:.1}%\">{text}</td>")
+        } else {
+            format!("<td>{text}</td>")
+        }
+    }
+}
+
 fn figure(drawing: &Html, caption: &str) -> String {
     let caption = match caption {
         "" => String::new(),
@@ -206,20 +266,23 @@ fn anchor(heading: &str) -> String {
     heading.chars().map(dash).collect()
 }
 
-/// Wide, narrow, wide: as high as the logarithm of the widths.
-fn emblem([wide, narrow]: [usize; 2]) -> Html {
+/// What goes in, the code, what comes out: as high as the logarithm of the widths.
+fn emblem([wide, narrow, out]: [usize; 3]) -> Html {
     let size = |width: usize| (1.0 + width as f64).log10();
     let outer = 44.0;
-    let inner = outer * (size(narrow) / size(wide.max(1))).clamp(0.04, 1.0);
+    let reach = |width| outer * (size(width) / size(wide.max(1))).clamp(0.04, 1.0);
+    let (inner, right) = (reach(narrow), reach(out));
     let (top, bottom) = (50.0 - inner, 50.0 + inner);
-    let (wide, narrow) = (count(wide), count(narrow));
+    let (end, foot) = (50.0 - right, 50.0 + right);
+    let [wide, narrow, out] = [wide, narrow, out].map(count);
     Html(format!(
         "<svg class=\"emblem\" viewBox=\"0 -14 240 114\" role=\"img\" \
-         aria-label=\"{wide} numbers narrowed to {narrow} and back\">\
-         <path d=\"M6 6C70 6 70 {top:.1} 120 {top:.1}S170 6 234 6V94C170 94 170 {bottom:.1} 120 {bottom:.1}\
+         aria-label=\"{wide} numbers in, narrowed to {narrow}, {out} out\">\
+         <path d=\"M6 6C70 6 70 {top:.1} 120 {top:.1}S170 {end:.1} 234 {end:.1}V{foot:.1}\
+         C170 {foot:.1} 170 {bottom:.1} 120 {bottom:.1}\
          S70 94 6 94Z\"/><path class=\"code\" d=\"M120 {top:.1}V{bottom:.1}\"/>\
          <text x=\"14\" y=\"54\">{wide}</text><text x=\"120\" y=\"{:.1}\" text-anchor=\"middle\">{narrow}</text>\
-         <text x=\"226\" y=\"54\" text-anchor=\"end\">{wide}</text></svg>",
+         <text x=\"226\" y=\"54\" text-anchor=\"end\">{out}</text></svg>",
         top - 6.0
     ))
 }
@@ -257,10 +320,14 @@ pub(super) mod tests {
             columns: vec![evil(), format!("#{}", evil())],
             rows: vec![vec![evil(), evil()]],
         };
+        let cell = Cell { text: evil(), colour: 1, shade: 0.5 };
+        let matrix = Matrix { columns: vec![evil(), evil()], rows: vec![(evil(), vec![cell])] };
         let blocks = vec![
             Block::Figure(Html("<b>drawn here</b>".into()), evil()),
             Block::Pair(vec![(Html::default(), evil())]),
+            Block::Small(Html::default(), evil()),
             Block::Table(table),
+            Block::Matrix(matrix),
             Block::Formula(evil()),
             Block::Code(evil()),
             Block::Details(evil(), evil()),
@@ -268,7 +335,7 @@ pub(super) mod tests {
         let page = Page {
             title: evil(),
             subtitle: evil(),
-            narrowing: Some([784, 32]),
+            narrowing: Some([784, 32, 10]),
             cards: vec![Card { value: evil(), label: evil(), note: evil() }],
             sections: vec![Section { heading: evil(), text: vec![evil()], blocks }],
             missing: vec![evil()],
@@ -276,7 +343,7 @@ pub(super) mod tests {
         let html = page.render();
         assert_balanced(&html);
         assert!(!html.contains("<script"));
-        assert_eq!(html.matches("&lt;script&gt;&quot;&#39;&amp;").count(), 21);
+        assert_eq!(html.matches("&lt;script&gt;&quot;&#39;&amp;").count(), 26);
         assert!(html.contains("<b>drawn here</b>"));
     }
 

@@ -178,14 +178,17 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// The grid as markup. On a narrow screen it is moved sideways rather than made illegible.
+    /// The grid as markup. On a narrow screen each row is broken into lines of at most six, all at the
+    /// same places.
     pub fn render(&self) -> Html {
         let across = self.rows.iter().map(|(_, pictures)| pictures.len()).max().unwrap_or(0);
         if across == 0 {
             return Html("<p class=\"missing\">There are no pictures to show.</p>".to_owned());
         }
         let mut html = format!(
-            "<div class=\"scroll\" tabindex=\"0\"><div class=\"grid\" style=\"--across:{across}\">"
+            "<div class=\"scroll\" tabindex=\"0\"><div class=\"grid\" style=\"--across:{across};\
+             --narrow:{}\">",
+            across.min(6)
         );
         for (caption, pictures) in &self.rows {
             if !caption.is_empty() {

@@ -84,6 +84,17 @@ impl Spectrum {
         self.section_with("Spectrum of the data", vec![would], &count(self.chosen))
     }
 
+    /// The spectrum beside a code that is as wide as the rows, or has as many numbers as they vary in.
+    pub(super) fn section_complete(&self) -> Section {
+        let text = format!(
+            "The rows vary along {}, and the code has as many numbers or more: PCA would keep \
+             everything.",
+            plural(self.explained_variance.len(), "axis", "axes")
+        );
+        let alone = Self { chosen: 0, ..self.clone() };
+        alone.section_with("Spectrum of the data", vec![text], "")
+    }
+
     pub(super) fn section_with(&self, heading: &str, text: Vec<String>, guide: &str) -> Section {
         let guide = Guide::Vertical(self.chosen as f64, guide.to_owned());
         let guides = if self.chosen > 0 { vec![guide] } else { Vec::new() };

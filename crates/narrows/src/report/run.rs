@@ -1,6 +1,7 @@
 //! The page of a fitted run.
 
 mod activity;
+mod cards;
 mod checks;
 mod cleaned;
 mod codes;
@@ -18,11 +19,11 @@ pub use training::Storey;
 
 use serde::{Deserialize, Serialize};
 
-use super::page::{Card, Page, Section};
+use super::page::{Page, Section};
 use super::record::{Score, Spectrum, reproduce, scores, shown_and_missing};
-use super::text::{count, number, percent};
+use super::text::count;
 use crate::data::ImageShape;
-use crate::evaluate::{Activity, Certificate, Classification, Pythagoras};
+use crate::evaluate::{Activity, Certificate, Classification, Pythagoras, Regression};
 use crate::train::Epoch;
 
 /// What is known about a fitted run. What is `None` is named as missing on the page.
@@ -38,8 +39,13 @@ pub struct RunReport {
     pub input_dim: usize,
     /// Numbers per code.
     pub latent_dim: usize,
-    /// The kind of model, in words.
-    pub model: String,
+    /// How many numbers the model tells of a row in place of rebuilding it: one for each class, or one
+    /// alone; `None` where it rebuilds rows.
+    #[serde(default)]
+    pub answers: Option<usize>,
+    /// Whether the rows are those that the run was fitted on.
+    #[serde(default)]
+    pub own_rows: bool,
     /// The command that makes this run.
     pub command: String,
     /// The complete resolved configuration.
@@ -86,20 +92,24 @@ pub struct RunReport {
     /// How well classes are told; `None` for a model that tells none, or rows without labels.
     #[serde(default)]
     pub classification: Option<Classification>,
+    /// How well a number is told; `None` for a model that tells none, or rows without labels.
+    #[serde(default)]
+    pub regression: Option<Regression>,
 }
 
 /// The page of a run.
 pub fn run_page(report: &RunReport) -> String {
-    let (mut sections, missing) = shown_and_missing(parts(report));
-    // Most models tell no classes, so it is not missed.
-    sections.extend(report.classification.as_ref().map(checks::confusion));
-    sections.push(scores(&report.scores, report.baseline.as_deref()));
+    let (mut sections, mut missing) = shown_and_missing(parts(report));
+    missing.extend(unlabelled(report));
+    // First, as it is what such a model is for; most tell no classes, so it is not missed.
+    sections.splice(0..0, report.classification.as_ref().map(checks::confusion));
+    sections.push(scores_of(report));
     sections.push(reproduce(&report.command, &report.configuration));
     let page = Page {
         title: report.title.clone(),
-        subtitle: format!("{} on {}", report.model, report.data),
-        narrowing: Some([report.input_dim, report.latent_dim]),
-        cards: cards(report),
+        subtitle: subtitle(report),
+        narrowing: Some(narrowing(report)),
+        cards: cards::cards(report),
         sections,
         missing,
     };
@@ -108,18 +118,25 @@ pub fn run_page(report: &RunReport) -> String {
 
 /// The parts that have a record, and what is said of those that have none.
 fn parts(report: &RunReport) -> [(Option<Section>, &'static str); 12] {
-    let taught = report.classification.is_some();
+    let taught = report.answers.is_some();
+    let pca = Pca::of(report);
     let shape = report.image;
     let shown = report.examples.as_ref().map_or(&[][..], |examples| &examples.rows);
     [
-        (report.examples.as_ref().map(|e| rows::examples(e, report)), "rows and reconstructions"),
+        (
+            report.examples.as_ref().map(|e| examples(e, report)),
+            "rows and reconstructions: only for models that rebuild rows",
+        ),
         (
             report.denoised.as_ref().map(|d| cleaned::denoised(d, shape)),
             "noise taken away: only for networks that were trained to",
         ),
-        (report.spectrum.as_ref().map(|s| spectrum(s, report)), "the spectrum"),
         (
-            report.codes.as_ref().map(|c| codes::codes(c, taught)),
+            report.spectrum.as_ref().map(|s| spectrum(s, pca)),
+            "the spectrum: only for models that rebuild rows",
+        ),
+        (
+            report.codes.as_ref().map(|c| codes::codes(c, taught, matches!(pca, Pca::Complete))),
             "codes and their neighbours: there are too few rows",
         ),
         (
@@ -134,11 +151,11 @@ fn parts(report: &RunReport) -> [(Option<Section>, &'static str); 12] {
             report.activity.as_ref().map(activity::activity),
             "how often units are on: only for codes that can be off (relu and its kin, sigmoid, top-k)",
         ),
-        (report.components.as_ref().map(|c| components::components(c, report)), "components"),
         (
-            report.history.as_ref().map(|h| training::learning(h)),
-            "a learning curve: the whole was not trained in steps",
+            report.components.as_ref().map(|c| components::components(c, report)),
+            "components: the run has none to show",
         ),
+        (report.history.as_ref().map(|h| training::learning(h)), no_history(report)),
         (report.storeys.as_ref().map(|s| training::storeys(s)), "storeys: only stacks have them"),
         (
             report.certificate.as_ref().map(checks::certificate),
@@ -148,51 +165,110 @@ fn parts(report: &RunReport) -> [(Option<Section>, &'static str); 12] {
     ]
 }
 
-fn spectrum(spectrum: &Spectrum, report: &RunReport) -> Section {
-    if report.baseline.is_none() { spectrum.section() } else { spectrum.section_beside() }
+/// What PCA of the same width has to say beside the model.
+#[derive(Debug, Clone, Copy)]
+enum Pca<'a> {
+    /// Nothing: it is the model.
+    Itself,
+    /// Nothing: it loses nothing, which is no feat with so many numbers.
+    Complete,
+    /// Its scores.
+    Beside(&'a [Score]),
 }
 
-fn cards(report: &RunReport) -> Vec<Card> {
-    let find = |scores: &[Score], name: &str| {
-        scores.iter().find(|score| score.name == name).map(|score| score.value)
+impl<'a> Pca<'a> {
+    fn of(report: &'a RunReport) -> Self {
+        /// What is lost by rounding alone.
+        const NOTHING: f64 = 1e-9;
+        let Some(scores) = &report.baseline else { return Self::Itself };
+        let lost = scores.iter().find(|score| score.name == "fraction_variance_unexplained");
+        let complete = report.latent_dim >= report.input_dim
+            || lost.is_some_and(|lost| lost.value.abs() < NOTHING);
+        if complete { Self::Complete } else { Self::Beside(scores) }
+    }
+}
+
+fn spectrum(spectrum: &Spectrum, pca: Pca<'_>) -> Section {
+    match pca {
+        Pca::Itself => spectrum.section(),
+        Pca::Beside(_) => spectrum.section_beside(),
+        Pca::Complete => spectrum.section_complete(),
+    }
+}
+
+/// The records without PCA's where that loses nothing.
+fn examples(examples: &Examples, report: &RunReport) -> Section {
+    match Pca::of(report) {
+        Pca::Complete => rows::examples(&Examples { pca: None, ..examples.clone() }, report),
+        _ => rows::examples(examples, report),
+    }
+}
+
+fn scores_of(report: &RunReport) -> Section {
+    let (baseline, left_out) = match Pca::of(report) {
+        Pca::Itself => (None, None),
+        Pca::Beside(scores) => (Some(scores), None),
+        Pca::Complete => (None, Some(COMPLETE)),
     };
-    let baseline = |name: &str, show: fn(f64) -> String| {
-        let value = report.baseline.as_deref().and_then(|scores| find(scores, name));
-        value.map_or_else(String::new, |value| format!("PCA of the same width: {}", show(value)))
-    };
-    let mut cards = Vec::new();
-    let kept = find(&report.scores, "explained_variance");
-    if let Some(share) = kept.or(report.spectrum.as_ref().map(Spectrum::share_kept)) {
-        cards.push(Card {
-            value: percent(share),
-            label: "variance explained".into(),
-            note: baseline("explained_variance", percent),
-        });
+    let mut section = scores(&report.scores, baseline);
+    section.text.extend(left_out.map(str::to_owned));
+    let has = |name: &str| report.scores.iter().any(|score| score.name == name);
+    if has("fraction_variance_unexplained") && has("explained_variance") {
+        section.text.push(
+            "Explained variance forgives an error that all rows have in common, the fraction of \
+             variance unexplained does not: where there is one, the two add up to more than 1. The \
+             figure at the top is 1 less the fraction."
+                .to_owned(),
+        );
     }
-    if let Some(error) = find(&report.scores, "squared_error_per_row") {
-        cards.push(Card {
-            value: number(error),
-            label: "squared error per row".into(),
-            note: baseline("squared_error_per_row", number),
-        });
+    if report.denoised.is_some() {
+        section.text.push("All are of clean rows that the model gives back.".to_owned());
     }
-    if let Some(found) = &report.classification {
-        cards.push(Card {
-            value: percent(found.accuracy),
-            label: "accuracy".into(),
-            note: format!("{} classes", count(found.classes.len())),
-        });
-    }
-    let times = report.input_dim as f64 / report.latent_dim as f64;
-    cards.push(Card {
-        value: format!("{} → {}", count(report.input_dim), count(report.latent_dim)),
-        label: "numbers per row".into(),
-        note: match times {
-            _ if !times.is_finite() || times == 1.0 => String::new(),
-            _ if times < 1.0 => format!("{} times more", number(1.0 / times)),
-            _ => format!("{} times fewer", number(times)),
-        },
+    section
+}
+
+/// Why PCA is left out.
+const COMPLETE: &str = "PCA is left out: with so many numbers it gives every row back as it was.";
+
+/// The widths of the emblem: what goes in, the code, and what comes out.
+fn narrowing(report: &RunReport) -> [usize; 3] {
+    [report.input_dim, report.latent_dim, report.answers.unwrap_or(report.input_dim)]
+}
+
+/// The data and the widths of the layers.
+fn subtitle(report: &RunReport) -> String {
+    let layers = report.configuration["network"]["layers"].as_array();
+    let widths: Option<Vec<usize>> = layers.and_then(|layers| {
+        layers.iter().map(|layer| Some(layer["width"].as_u64()? as usize)).collect()
     });
-    cards.push(Card { value: count(report.rows), label: "rows".into(), note: report.data.clone() });
-    cards
+    let [first, code, last] = narrowing(report);
+    let widths = widths.unwrap_or_else(|| vec![code, last]);
+    let widths: Vec<String> = std::iter::once(first).chain(widths).map(count).collect();
+    format!("{}: {}", report.data, widths.join(" → "))
+}
+
+/// Why there is no learning curve.
+fn no_history(report: &RunReport) -> &'static str {
+    let model = &report.configuration["model"];
+    match (model["kind"].as_str(), model["fine_tune_epochs"].as_u64()) {
+        (Some("pca"), _) | (Some("stack"), Some(0)) => {
+            "a learning curve: the whole was not trained in steps"
+        }
+        _ => "a learning curve: the run keeps no history of its epochs (history.jsonl)",
+    }
+}
+
+/// What is not shown because rows have no labels.
+fn unlabelled(report: &RunReport) -> Vec<String> {
+    let bare = |codes: &CodeViews| codes.views.iter().any(|view| view.classes.is_empty());
+    let measured = report.classification.is_some() || report.regression.is_some();
+    let untold = report.answers.is_some() && !measured;
+    [
+        (report.codes.as_ref().is_some_and(bare), "colours by class: give --labels"),
+        (untold, "how well labels are told: give --labels"),
+    ]
+    .into_iter()
+    .filter(|(missing, _)| *missing)
+    .map(|(_, what)| what.to_owned())
+    .collect()
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::data::{ImageShape, Labels};
 use crate::evaluate::{
     Activity, Certificate, Classification, Denoising, Likeness, NeighbourScores, Neighbours,
-    Pythagoras, Rate as UnitRate,
+    Pythagoras, Rate as UnitRate, Regression,
 };
 use crate::faces::{
     Distance, EvaluateOptions, Evaluation, Faces, Matcher, Mistake, OpenSet, Pictures, Rate, Rates,
@@ -139,11 +139,16 @@ fn run() -> RunReport {
         rows: 60,
         input_dim: 12,
         latent_dim: 4,
-        model: "linear autoencoder".into(),
+        answers: None,
+        own_rows: true,
         command: "narrows fit --data 'a & b.npy'".into(),
         configuration: serde_json::json!({ "seed": 7, "name": "</pre>" }),
-        scores: vec![score("explained_variance", 0.912), score("squared_error_per_row", 0.5)],
-        baseline: Some(vec![score("explained_variance", 0.934)]),
+        scores: vec![
+            score("fraction_variance_unexplained", 0.088),
+            score("explained_variance", 0.95),
+            score("squared_error_per_row", 0.5),
+        ],
+        baseline: Some(vec![score("fraction_variance_unexplained", 0.066)]),
         spectrum: Some(spectrum()),
         codes: Some(views()),
         manifold: Some(Manifold {
@@ -193,6 +198,7 @@ fn run() -> RunReport {
             relative_error: 0.0,
         }),
         classification: None,
+        regression: None,
     }
 }
 
@@ -297,10 +303,9 @@ fn the_page_of_a_run_shows_everything_that_is_known() {
         assert!(html.contains(&format!("<h2>{heading}")), "{heading}");
     }
     for text in [
-        "91.2\u{a0}%",
-        "PCA of the same width: 93.4\u{a0}%",
         "&lt;a&gt;",
         "training found the space",
+        "<p class=\"subtitle\">a &amp; b.npy: 12 → 4 → 12</p>",
     ] {
         assert!(html.contains(text), "{text}");
     }
@@ -313,6 +318,18 @@ fn the_page_of_a_run_shows_everything_that_is_known() {
     assert_eq!(html.matches("data:image/png").count(), 12 + 8 + 1 + 6 + 5);
 }
 
+/// The cards of a page: label, value, note.
+fn cards<'a>(html: &'a str) -> Vec<[&'a str; 3]> {
+    let (_, after) = html.split_once("<div class=\"cards\">").unwrap();
+    let (cards, _) = after.split_once("<nav").unwrap();
+    let part = |card: &'a str, tag: &str| {
+        let (_, after) = card.split_once(&format!("<{tag}>")).unwrap();
+        after.split_once(&format!("</{tag}>")).unwrap().0
+    };
+    let split = |card| ["p", "strong", "small"].map(|tag| part(card, tag));
+    cards.split("<div class=\"card\">").skip(1).map(split).collect()
+}
+
 /// The part of a page under a heading.
 fn section<'a>(html: &'a str, heading: &str) -> &'a str {
     let (_, after) = html.split_once(&format!("<h2>{heading}</h2>")).unwrap();
@@ -323,6 +340,8 @@ fn section<'a>(html: &'a str, heading: &str) -> &'a str {
 fn neighbours_stand_beside_those_of_pca() {
     let html = run_page(&run());
     let codes = section(&html, "Codes");
+    let (own, pca) = codes.split_once("<div class=\"small\">").unwrap();
+    assert!(own.contains("This model: 60 rows.") && pca.contains("PCA with as many numbers"));
     assert_eq!(codes.matches("class=\"plot square\"").count(), 2);
     for text in [
         "two numbers of their codes. The model saw no classes",
@@ -355,6 +374,7 @@ fn neighbours_stand_beside_those_of_pca() {
     let codes = section(&html, "Codes");
     assert!(codes.contains("0.875</td>") && !codes.contains("plot"));
     assert!(!codes.contains("accuracy") && !codes.contains("PCA"));
+    assert!(codes.contains("Measured on 60 rows.") && !codes.contains("Both"));
 }
 
 #[test]
@@ -389,8 +409,8 @@ fn noise_is_named_and_every_version_measured() {
     let html = run_page(&run());
     let noise = section(&html, "Noise taken away");
     for text in [
-        "The lowest value in 50.0\u{a0}% of the columns",
-        "the 7 principal components",
+        "In each row 50.0\u{a0}% of the columns, drawn at random, are set to the lowest value.",
+        "the 7 principal components that are best",
         "Means over 40 of 60 rows, evenly taken, noise of seed 0.",
         "<small>22.5 · 0.64</small>",
         "21.50</td>",
@@ -398,6 +418,12 @@ fn noise_is_named_and_every_version_measured() {
     ] {
         assert!(noise.contains(text), "{text} in {noise}");
     }
+    assert!(!noise.contains("more might be better"));
+    let mut all = denoised();
+    all.found.components = all.found.most_components;
+    let html = run_page(&RunReport { denoised: Some(all), ..run() });
+    let noise = section(&html, "Noise taken away");
+    assert!(noise.contains("all 30 principal components that the run keeps: more might be better"));
     // What is no picture has figures alone.
     let html = run_page(&RunReport { image: None, ..run() });
     let noise = section(&html, "Noise taken away");
@@ -524,14 +550,160 @@ fn a_classifier_shows_whom_it_confuses() {
     let probabilities = ndarray::array![[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]];
     let names = ["<ant>", "bee"].map(String::from);
     let found = Classification::new(probabilities.view(), &names, &[0, 1, 1]);
-    let html = run_page(&RunReport { classification: Some(found), ..run() });
+    let html =
+        run_page(&RunReport { classification: Some(found), own_rows: false, ..predictor(2) });
     assert_sound(&html);
+    let note = "2 classes, on rows other than those of the training";
+    assert_eq!(cards(&html)[0], ["accuracy", "66.7\u{a0}%", note]);
     assert!(!html.contains("The model saw no classes"), "it was taught them");
     let (_, section) = html.split_once("is \\ told").unwrap();
     let (section, _) = section.split_once("</table>").unwrap();
     let cells: Vec<&str> = section.split("</td>").filter_map(|c| c.rsplit('>').next()).collect();
     assert!(cells.windows(3).any(|row| row == ["1", "0", "0.0\u{a0}%"]), "{cells:?}");
+    // All of the first class is told right; half of the second is, half is not.
+    let own = |shade: f64| format!("<td class=\"c0\" style=\"--shade:{shade:.1}%\">1</td>");
+    let half = 50.0 * 0.5_f64.sqrt();
+    assert!(section.contains(&own(50.0)) && section.contains(&own(half)), "{section}");
+    assert!(section.contains(&own(half).replace("c0", "c1")) && section.contains("<td>0</td>"));
     assert!(cells.windows(3).any(|row| row == ["1", "1", "50.0\u{a0}%"]), "{cells:?}");
+}
+
+#[test]
+fn the_headline_forgives_nothing_and_the_scores_say_so() {
+    let html = run_page(&RunReport { denoised: None, ..run() });
+    let cards = cards(&html);
+    assert_eq!(
+        cards[..2],
+        [
+            ["variance explained", "91.2\u{a0}%", "PCA of the same width: 93.4\u{a0}%"],
+            ["squared error per row", "0.5", ""],
+        ]
+    );
+    assert!(section(&html, "Scores").contains("1 less the fraction"));
+    let one = vec![score("explained_variance", 0.9)];
+    let html = run_page(&RunReport { scores: one, ..run() });
+    assert!(!section(&html, "Scores").contains("1 less the fraction"));
+}
+
+#[test]
+fn a_denoiser_is_known_by_what_it_leaves_of_noise() {
+    let html = run_page(&run());
+    let note = "noisy: 9.25\u{a0}dB, best PCA projection: 14.75\u{a0}dB";
+    let cards = cards(&html);
+    assert_eq!(cards[0], ["PSNR, noise taken away", "21.5\u{a0}dB", note]);
+    assert!(cards.iter().all(|card| card[0] != "variance explained"), "{cards:?}");
+    assert!(section(&html, "Scores").contains("All are of clean rows"));
+}
+
+/// As many numbers as the rows have or vary in keep everything: PCA's figures are rounding.
+#[test]
+fn pca_that_loses_nothing_is_left_out_and_it_is_said_why() {
+    let exact = Some(vec![score("fraction_variance_unexplained", 1e-27)]);
+    let wide = RunReport { latent_dim: 16, denoised: None, ..run() };
+    let exact = RunReport { baseline: exact, denoised: None, ..run() };
+    for html in [wide, exact].map(|report| run_page(&report)) {
+        assert_sound(&html);
+        assert!(cards(&html)[..2].iter().all(|card| card[2] == "PCA of this width loses nothing"));
+        assert!(html.contains("The rows vary along 12 axes"));
+        let scores = section(&html, "Scores");
+        assert!(scores.contains("PCA is left out") && !scores.contains("same width"));
+        let codes = section(&html, "Codes");
+        assert!(!codes.contains("PCA") && codes.contains("0.875</td>"));
+        assert!(!section(&html, "Rows and reconstructions").contains("PCA"));
+        for absent in ["PCA of the same width", "would keep 8", "10⁻"] {
+            assert!(!section(&html, "Spectrum of the data").contains(absent), "{absent}");
+        }
+    }
+}
+
+/// A model that tells `answers` numbers of a row.
+fn predictor(answers: usize) -> RunReport {
+    RunReport {
+        answers: Some(answers),
+        scores: vec![],
+        baseline: None,
+        spectrum: None,
+        manifold: None,
+        interpolation: None,
+        denoised: None,
+        examples: None,
+        ..run()
+    }
+}
+
+#[test]
+fn a_regressor_shows_how_well_it_tells_its_number() {
+    let found = Regression::new(&[1.0, 2.0, 4.0], &[1.0, 2.0, 3.0]);
+    let html = run_page(&RunReport { regression: Some(found), ..predictor(1) });
+    assert_sound(&html);
+    // 1 − 1 / 2, and a third.
+    let on = "on the rows it was trained with";
+    let cards = cards(&html);
+    assert_eq!(cards[0], ["R² (1 is perfect, 0 the mean)", "0.5", on]);
+    assert_eq!(cards[1], ["absolute error", "0.3333", on]);
+    let codes = section(&html, "Codes");
+    assert!(codes.contains("from which the labels are told") && !codes.contains("saw no classes"));
+    assert!(html.contains("aria-label=\"12 numbers in, narrowed to 4, 1 out\""));
+    let (_, foot) = html.split_once("Not on this page").unwrap();
+    assert!(foot.contains("<li>rows and reconstructions: only for models that rebuild rows</li>"));
+}
+
+#[test]
+fn what_labels_would_show_is_named_where_there_are_none() {
+    let foot = |report: &RunReport| -> Vec<String> {
+        let html = run_page(report);
+        let foot = html.split_once("Not on this page").map_or("", |(_, foot)| foot);
+        let asks = foot.split("<li>").filter(|item| item.contains("give --labels"));
+        asks.map(|item| item.split(':').next().unwrap().to_owned()).collect()
+    };
+    assert!(foot(&run()).is_empty());
+    let bare = || {
+        let view = Codes { classes: vec![], class_names: vec![], ..codes() };
+        Some(CodeViews { views: vec![view], pca: vec![], ..views() })
+    };
+    assert_eq!(foot(&RunReport { codes: bare(), ..run() }), ["colours by class"]);
+    let untold = RunReport { codes: bare(), ..predictor(3) };
+    assert_eq!(foot(&untold), ["colours by class", "how well labels are told"]);
+}
+
+#[test]
+fn learning_rates_are_those_that_are_known() {
+    let with = |rates: &[f64]| {
+        let mut history = epochs();
+        history.truncate(rates.len());
+        history.iter_mut().zip(rates).for_each(|(epoch, &rate)| epoch.learning_rate = rate);
+        let html = run_page(&RunReport { history: Some(history), ..run() });
+        section(&html, "Learning curve").to_owned()
+    };
+    let falling = with(&[0.25, 0.5, 0.125]);
+    let text = "1.5 s in all; learning rate at the ends of the epochs: 0.5 at most, 0.125 at last.";
+    assert!(falling.contains(text), "{falling}");
+    assert!(with(&[0.25, 0.25]).contains("1 s in all; learning rate 0.25 at the end."));
+    let single = with(&[0.25]);
+    assert!(single.contains("After its single epoch") && single.contains("the loss was 1."));
+    assert!(!single.contains("<svg") && !single.contains("rate"), "{single}");
+
+    let mut one = storeys();
+    one[0].history.truncate(1);
+    let html = run_page(&RunReport { storeys: Some(one), ..run() });
+    let storeys = section(&html, "Storeys");
+    assert!(storeys.contains(">1 epoch</td>") && !storeys.contains("<svg"), "{storeys}");
+}
+
+#[test]
+fn a_missing_history_is_told_from_training_without_steps() {
+    let foot = |model| {
+        let configuration = serde_json::json!({ "model": model });
+        let html = run_page(&RunReport { history: None, configuration, ..run() });
+        html.split_once("Not on this page").unwrap().1.to_owned()
+    };
+    for stepless in [
+        serde_json::json!({ "kind": "pca" }),
+        serde_json::json!({ "kind": "stack", "fine_tune_epochs": 0 }),
+    ] {
+        assert!(foot(stepless).contains("the whole was not trained in steps"));
+    }
+    assert!(foot(serde_json::json!({ "kind": "network" })).contains("history.jsonl"));
 }
 
 #[test]

@@ -65,6 +65,9 @@ pub(crate) fn run(args: ReportArgs) -> Result<()> {
         _ => page(&subject)?,
     };
     let path = args.run.join("report.html");
+    if dataset.labels.is_none() && path.exists() {
+        args.output.say("note: there was a page; the new one has no classes without --labels");
+    }
     write_aside(&path, report::run_page(&page).as_bytes())?;
     if args.output.json {
         writeln!(Screen, "{}", serde_json::json!({ "path": path.display().to_string() }))?;
@@ -119,14 +122,21 @@ impl<'a> Subject<'a> {
 /// What every model has to show.
 fn common(on: &Subject<'_>, sample: &Sample, command: String) -> Result<RunReport> {
     let Subject { folder, run, dataset, .. } = *on;
-    let model = model_name(&run.model);
+    let answers = match &run.model {
+        Model::Predictor(predictor) => Some(match predictor.answer() {
+            Answer::Class(names) => names.len(),
+            Answer::Number(_) => 1,
+        }),
+        _ => None,
+    };
     Ok(RunReport {
-        title: format!("{model} of {}", last_part(&dataset.name)),
+        title: format!("{} of {}", model_name(run), last_part(&dataset.name)),
         data: dataset.name.clone(),
         rows: dataset.rows.rows(),
         input_dim: run.model.input_dim(),
         latent_dim: run.model.latent_dim(),
-        model: model.to_owned(),
+        answers,
+        own_rows: run.config["data"]["content_hash"].as_str() == Some(&dataset.content_hash),
         command,
         configuration: run.config.clone(),
         scores: Vec::new(),
@@ -147,6 +157,7 @@ fn common(on: &Subject<'_>, sample: &Sample, command: String) -> Result<RunRepor
         certificate: None,
         pythagoras: None,
         classification: None,
+        regression: None,
     })
 }
 
@@ -179,14 +190,14 @@ fn predictor_page(on: &Subject<'_>, predictor: &Predictor) -> Result<RunReport> 
     let told = predict::predictions(on.run, predictor, on.dataset)?;
     let labels = on.dataset.labels.as_ref();
     let measured = labels.map(|labels| predict::measure(predictor, &told, labels)).transpose()?;
-    let (scores, classification) = match measured {
-        Some(Measured::Classes(found)) => (scores::class_scores(&found), Some(found)),
-        Some(Measured::Numbers(found)) => (scores::number_scores(&found), None),
-        None => (Vec::new(), None),
+    let (scores, classification, regression) = match measured {
+        Some(Measured::Classes(found)) => (scores::class_scores(&found), Some(found), None),
+        Some(Measured::Numbers(found)) => (scores::number_scores(&found), None, Some(found)),
+        None => (Vec::new(), None, None),
     };
     let sample = Sample::take(on.run, on.rows, SAMPLED)?;
     let common = common(on, &sample, finetune::command(on.run)?)?;
-    Ok(RunReport { scores, classification, ..common })
+    Ok(RunReport { scores, classification, regression, ..common })
 }
 
 /// The file, without the folders that lead to it.
@@ -194,15 +205,35 @@ fn last_part(name: &str) -> &str {
     name.trim_end_matches('/').rsplit('/').next().unwrap_or(name)
 }
 
-fn model_name(model: &Model) -> &'static str {
-    match model {
+fn model_name(run: &Run) -> &'static str {
+    match &run.model {
         Model::Pca(_) => "PCA",
         Model::Linear(_) => "Linear autoencoder",
-        Model::Network(_) => "Deep autoencoder",
+        Model::Network(_) => autoencoder(run),
         Model::Predictor(predictor) => match predictor.answer() {
             Answer::Class(_) => "Classifier",
             Answer::Number(_) => "Regressor",
         },
+    }
+}
+
+/// What a network was trained to be: that of a stack says how its first storey was.
+fn autoencoder(run: &Run) -> &'static str {
+    let first = &run.config["storey"][0];
+    let asked = |table: &str| {
+        let kind =
+            first[table]["kind"].as_str().or(run.config["objective"][table]["kind"].as_str());
+        kind.is_some_and(|kind| kind != "none")
+    };
+    let sparse = asked("sparsity") || run.config["model"]["top_k"].is_number();
+    let stacked = run.config["model"]["kind"] == "stack";
+    match (stacked, asked("corruption"), sparse) {
+        (true, true, _) => "Stacked denoising autoencoder",
+        (true, false, true) => "Stacked sparse autoencoder",
+        (true, false, false) => "Stacked autoencoder",
+        (false, true, _) => "Denoising autoencoder",
+        (false, false, true) => "Sparse autoencoder",
+        (false, false, false) => "Deep autoencoder",
     }
 }
 

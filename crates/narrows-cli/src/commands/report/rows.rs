@@ -63,7 +63,10 @@ pub(super) fn interpolation(
     };
     let decoded = on.run.model.decode(way(&shown.codes).view())?;
     let mut ways = vec![("Codes".to_owned(), listed(decoded.view()))];
-    if let (Some(pca), Some(codes)) = (&on.run.baseline, &shown.pca_codes) {
+    // With as many numbers as there are pixels PCA's way is that of the pixels.
+    let narrower = on.run.model.latent_dim() < on.run.model.input_dim();
+    let pca = on.run.baseline.as_ref().filter(|_| narrower);
+    if let (Some(pca), Some(codes)) = (pca, &shown.pca_codes) {
         let decoded = pca.inverse_transform(way(codes).view())?;
         ways.push(("Codes of PCA, same width".to_owned(), listed(decoded.view())));
     }

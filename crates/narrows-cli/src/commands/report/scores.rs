@@ -11,7 +11,7 @@ pub(super) fn class_scores(found: &Classification) -> Vec<Score> {
             found.cross_entropy,
             "nats per row",
             "−1/n · Σ ln p(own class)",
-            "how little it is surprised by the labels",
+            "how much it is surprised by the labels",
         ),
     ]
 }
@@ -88,7 +88,7 @@ pub(super) fn scores(found: &Evaluation, scores: &Scores) -> Vec<Score> {
         scores.explained_variance,
         "share",
         "1 − Σ ‖e − ē‖² / Σ ‖x − x̄‖², e = x − x̂",
-        "the share of the variance that survives",
+        "the share of the variance that survives, an error common to all rows forgiven",
     ));
     all.extend(found.log_likelihood.filter(|_| scores == &found.scores).map(|value| {
         score(

@@ -27,6 +27,9 @@ pub(in crate::report) const MARKERS: &str = concat!(
     "</defs></svg>"
 );
 
+/// Pairs of a colour and a marker: what is named must be told from the rest.
+const LOOKS: usize = 64;
+
 /// Colours of the style sheet.
 pub(in crate::report) const COLOURS: usize = 10;
 
@@ -58,6 +61,7 @@ pub(super) fn chart(chart: &Chart, frame: &Frame, note: &str) -> Html {
     chart.series.iter().for_each(|series| svg += &stretched(chart, series, frame));
     svg += "</svg>";
     chart.series.iter().for_each(|series| svg += &placed(chart, series, frame));
+    svg += &mixed(chart, frame);
     chart.guides.iter().for_each(|each| svg += &guide(each, frame));
     svg += &names_at_ends(&direct, chart, frame);
     svg += &names_at_centroids(chart, frame);
@@ -150,12 +154,12 @@ fn band(series: &Series, frame: &Frame, chart: &Chart) -> String {
     path(chart, &around, frame) + "Z"
 }
 
-/// Bars and markers: placed by percentages, never stretched.
+/// Bars and the markers of lines: placed by percentages, never stretched.
 fn placed(chart: &Chart, series: &Series, frame: &Frame) -> String {
     let marked = match series.style {
         Style::Line => series.points.len() <= MARKED,
-        Style::Dashed => false,
-        Style::Bars | Style::Points => true,
+        Style::Dashed | Style::Points => false,
+        Style::Bars => true,
     };
     if !marked {
         return String::new();
@@ -169,8 +173,31 @@ fn placed(chart: &Chart, series: &Series, frame: &Frame) -> String {
             Style::Bars => {
                 write!(svg, "<rect {}>{}</rect>", bar(x, y, 0.36 * spacing, frame), tip())
             }
-            Style::Points => write!(svg, "<use {}/>", at(series.colour, x, y, frame)),
             _ => write!(svg, "<use {}>{}</use>", at(series.colour, x, y, frame), tip()),
+        };
+    }
+    svg + "</g>"
+}
+
+/// The points of all clouds in turns, each cloud as evenly over the order as its points go: drawn one
+/// after the other, the last would hide the rest.
+fn mixed(chart: &Chart, frame: &Frame) -> String {
+    let clouds = chart.series.iter().filter(|series| series.style == Style::Points);
+    let turn = |series: &Series, place: usize| (place as f64 + 0.5) / series.points.len() as f64;
+    let mut points: Vec<(f64, &Series, [f64; 2])> = clouds
+        .flat_map(|s| s.points.iter().enumerate().map(move |(place, p)| (turn(s, place), s, *p)))
+        .filter(|(_, _, point)| chart.can_show(point))
+        .collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut svg = String::from("<g class=\"points\">");
+    for (_, series, [x, y]) in points {
+        let (colour, place) = (colour_class(series.colour), at(series.colour, x, y, frame));
+        let _ = match series.name.as_str() {
+            "" => write!(svg, "<use class=\"{colour}\" {place}/>"),
+            name => {
+                let name = escape(name);
+                write!(svg, "<use class=\"{colour}\" {place}><title>{name}</title></use>")
+            }
         };
     }
     svg + "</g>"
@@ -252,7 +279,11 @@ fn names_at_ends(series: &[&Series], chart: &Chart, frame: &Frame) -> String {
 }
 
 fn names_at_centroids(chart: &Chart, frame: &Frame) -> String {
-    let clouds = chart.series.iter().filter(|s| s.style == Style::Points && !s.name.is_empty());
+    let named = |s: &&Series| s.style == Style::Points && !s.name.is_empty();
+    let clouds: Vec<&Series> = chart.series.iter().filter(named).collect();
+    if clouds.len() > LOOKS {
+        return String::new();
+    }
     let mut taken = Vec::new();
     let mut svg = String::from("<g class=\"centroids\">");
     for series in clouds {
@@ -261,9 +292,8 @@ fn names_at_centroids(chart: &Chart, frame: &Frame) -> String {
         if places.is_empty() {
             continue;
         }
-        let mean = |axis: usize| places.iter().map(|p| p[axis]).sum::<f64>() / places.len() as f64;
-        let width = series.name.chars().count() as f64 * 14.0;
-        let [x, y] = beside_others([mean(0), mean(1)], width, &mut taken);
+        let middle = [0, 1].map(|axis| median(places.iter().map(|place| place[axis]).collect()));
+        let [x, y] = beside_others(middle, series.name.chars().count(), &mut taken);
         let _ = write!(
             svg,
             "<text{} x=\"{:.2}%\" y=\"{:.2}%\" dy=\".34em\">{}</text>",
@@ -276,35 +306,49 @@ fn names_at_centroids(chart: &Chart, frame: &Frame) -> String {
     svg + "</g>"
 }
 
+/// The one in the middle: a few points far out do not move a name from its cloud.
+fn median(mut values: Vec<f64>) -> f64 {
+    let middle = values.len() / 2;
+    *values.select_nth_unstable_by(middle, f64::total_cmp).1
+}
+
 /// Whether a name is too long to stand in the plot on a narrow screen.
 fn is_long(series: &Series) -> bool {
     series.name.chars().count() > 8
 }
 
-/// The nearest place above or below where a name of this width covers no other, all in
-/// thousandths of the plot; where there is none, the place itself.
-fn beside_others([x, y]: [f64; 2], width: f64, taken: &mut Vec<[f64; 3]>) -> [f64; 2] {
-    const LINE: f64 = 24.0;
-    let free = |up: &f64| {
-        taken.iter().all(|[left, height, other]| {
-            (x - left).abs() > (width + other) / 2.0 || (up - height).abs() >= LINE
-        })
+/// The nearest place where a name of so many letters covers none of those `taken`, all in
+/// thousandths of the plot; where there is none within reach, the place itself.
+fn beside_others(at: [f64; 2], letters: usize, taken: &mut Vec<[f64; 3]>) -> [f64; 2] {
+    // As large as a line and a letter are in the smallest plot, that of a telephone.
+    const LINE: f64 = 38.0;
+    const LETTER: f64 = 22.0;
+    const REACH: i32 = 12;
+    let width = LETTER * (letters as f64 + 0.5);
+    let free = |&[x, y]: &[f64; 2]| {
+        let apart = |[left, height, other]: &[f64; 3]| {
+            (x - left).abs() >= (width + other) / 2.0 || (y - height).abs() >= LINE
+        };
+        (0.0..=1000.0).contains(&x) && (0.0..=1000.0).contains(&y) && taken.iter().all(apart)
     };
-    let shifts = [0.0, -1.0, 1.0, -2.0, 2.0, -3.0, 3.0].map(|lines| y + LINE * lines);
-    let y = shifts.into_iter().find(free).unwrap_or(y);
+    let step = |[across, up]: [i32; 2]| {
+        [at[0] + f64::from(across) * LETTER / 2.0, at[1] + f64::from(up) * LINE / 2.0]
+    };
+    let far = |place: &[f64; 2]| (place[0] - at[0]).hypot(place[1] - at[1]);
+    let around = (-REACH..=REACH).flat_map(|up| (-REACH..=REACH).map(move |x| step([x, up])));
+    let nearest = around.filter(free).min_by(|a, b| far(a).total_cmp(&far(b)));
+    let [x, y] = nearest.unwrap_or(at);
     taken.push([x, y, width]);
     [x, y]
 }
 
-/// The names of the series with their colours and markers, where they do not stand in the plot
-/// itself; `only_narrow` where they stand there if there is room.
+/// The names of the series with their colours and markers; `only_narrow` where they stand at the ends
+/// of their lines if there is room.
 fn legend(series: &[Series], only_narrow: bool) -> String {
     let named: Vec<_> = series.iter().filter(|series| !series.name.is_empty()).collect();
-    let in_plot = named.iter().all(|series| series.style == Style::Points);
-    if named.len() < 2 || (in_plot && !named.iter().any(|series| is_long(series))) {
+    if !(2..=LOOKS).contains(&named.len()) {
         return String::new();
     }
-    let only_narrow = only_narrow || in_plot;
     let class = if only_narrow { "legend narrow" } else { "legend" };
     let mut html = format!("<ul class=\"{class}\">");
     for series in named {

@@ -34,7 +34,7 @@ pub enum Style {
     Dashed,
     /// A bar from the foot of the plot to each point.
     Bars,
-    /// Each by itself, the name of the series at their centroid.
+    /// Each by itself, those of all such series in turns, the name of the series in their middle.
     Points,
 }
 
@@ -158,6 +158,7 @@ impl Chart {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::draw::{COLOURS, marker};
     use super::*;
     use crate::report::page::tests::assert_balanced;
@@ -261,19 +262,64 @@ mod tests {
         [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
     }
 
+    fn clouds<const N: usize>(clouds: [(&str, Vec<[f64; 2]>); N]) -> String {
+        let cloud = |(colour, (name, points))| Series::new(name, Style::Points, colour, points);
+        let series = clouds.into_iter().enumerate().map(cloud).collect();
+        let (x, y) = (Axis::linear("x"), Axis::linear("y"));
+        Chart { x, y, series, guides: vec![], square: true }.render().0
+    }
+
     #[test]
-    fn names_in_the_plot_need_no_legend() {
-        let points = |name: &str, colour| {
-            Series::new(name, Style::Points, colour, vec![[0.0, 1.0], [1.0, colour as f64]])
+    fn no_cloud_is_drawn_over_another() {
+        let points = |count: u32| (0..count).map(|k| [f64::from(k), 0.0]).collect();
+        let html = clouds([("a", points(40)), ("b", points(20)), ("c", points(20))]);
+        let (_, drawn) = html.split_once("<g class=\"points\">").unwrap();
+        let (drawn, _) = drawn.split_once("</g>").unwrap();
+        let order: Vec<&str> =
+            drawn.split("class=\"").skip(1).map(|point| point.split_once('"').unwrap().0).collect();
+        assert_eq!(order.len(), 80);
+        // Every eight in a row are of each class what its share of all is.
+        for eight in order.chunks(8) {
+            let of = |class| eight.iter().filter(|&&other| other == class).count();
+            assert_eq!(["c0", "c1", "c2"].map(of), [4, 2, 2], "{eight:?}");
+        }
+        assert!(drawn.contains("><title>b</title></use>"));
+    }
+
+    /// Such as the numbers that a regressor learned from.
+    #[test]
+    fn more_clouds_than_can_be_told_apart_are_not_named() {
+        let html = clouds([(); 65].map(|()| ("name", vec![[0.0, 1.0]])));
+        assert_eq!(html.matches("<use ").count(), 65);
+        assert!(!html.contains("<ul") && !html.contains(">name</text>"));
+        assert!(clouds([(); 64].map(|()| ("name", vec![[0.0, 1.0]]))).contains("<ul"));
+    }
+
+    #[test]
+    fn names_of_clouds_at_one_place_stand_apart_and_in_the_legend() {
+        let points = || (0..9).map(|k| [f64::from(k), f64::from(k)]).collect();
+        let html = clouds([("zero", points()), ("one", points()), ("two", points())]);
+        let (legend, plot) = html.split_once("</ul>").unwrap();
+        assert!(legend.starts_with("<ul class=\"legend\">") && legend.contains("</svg>zero</li>"));
+        let (_, names) = plot.split_once("class=\"centroids\"").unwrap();
+        let number = |text: &str, key: &str| -> f64 {
+            let (_, after) = text.split_once(key).unwrap();
+            after.split_once('%').unwrap().0.parse().unwrap()
         };
-        let drawn = |names: [&str; 2]| {
-            let series = vec![points(names[0], 0), points(names[1], 1)];
-            let (x, y) = (Axis::linear("x"), Axis::linear("y"));
-            Chart { x, y, series, guides: vec![], square: true }.render().0
-        };
-        assert!(!drawn(["zero", "one"]).contains("<ul"));
-        // On a narrow screen a long name does not stand in the plot.
-        assert!(drawn(["zero", "seventy-seven"]).contains("<ul class=\"legend narrow\">"));
+        let places: Vec<[f64; 2]> = names
+            .split("<text")
+            .skip(1)
+            .map(|name| [number(name, "x=\""), number(name, "y=\"")])
+            .collect();
+        assert_eq!(places.len(), 3);
+        for (place, a) in places.iter().enumerate() {
+            for b in &places[..place] {
+                // Three letters of 11 pixels across or a line of as many, in a plot of 320 pixels.
+                let apart = (a[0] - b[0]).abs() >= 6.0 || (a[1] - b[1]).abs() >= 3.4;
+                assert!(apart, "{places:?}");
+            }
+            assert!((a[0] - 50.0).abs() < 15.0 && (a[1] - 50.0).abs() < 15.0, "{places:?}");
+        }
     }
 
     proptest! {

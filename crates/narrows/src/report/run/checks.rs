@@ -2,7 +2,7 @@
 
 use crate::evaluate::{Certificate, Classification, Pythagoras};
 use crate::report::chart::{Axis, Chart, Guide, Series, Style};
-use crate::report::page::{Block, Section, Table};
+use crate::report::page::{Block, Cell, Matrix, Section};
 use crate::report::text::{Html, count, number, percent};
 
 /// Angles below this, in radians, count as none: the learned space is that of PCA.
@@ -43,26 +43,44 @@ pub(super) fn certificate(certificate: &Certificate) -> Section {
     }
 }
 
+/// The colours of what is told right and of what is not.
+const RIGHT: usize = 0;
+const WRONG: usize = 1;
+
 /// The confusion matrix, with the error of each class at its end.
 pub(super) fn confusion(found: &Classification) -> Section {
-    let names = found.classes.iter().map(|class| format!("#{}", class.name));
-    let columns = std::iter::once("is \\ told".to_owned()).chain(names);
-    let rows = found.classes.iter().zip(&found.confusion).map(|(class, counts)| {
-        let error = class.error.map_or_else(|| "—".to_owned(), percent);
-        let counts = counts.iter().map(|&rows| count(rows));
-        std::iter::once(class.name.clone()).chain(counts).chain([error]).collect()
-    });
-    let table =
-        Table { columns: columns.chain(["#error".to_owned()]).collect(), rows: rows.collect() };
+    let names = found.classes.iter().map(|class| class.name.clone());
+    let columns = std::iter::once("is \\ told".to_owned()).chain(names).chain(["error".to_owned()]);
+    let rows =
+        found.classes.iter().zip(&found.confusion).enumerate().map(|(own, (class, told))| {
+            let cells = told.iter().enumerate().map(|(other, &rows)| Cell {
+                text: count(rows),
+                colour: if other == own { RIGHT } else { WRONG },
+                shade: shade(rows as f64 / class.rows.max(1) as f64),
+            });
+            let error = Cell {
+                text: class.error.map_or_else(|| "—".to_owned(), percent),
+                colour: WRONG,
+                shade: class.error.map_or(0.0, shade),
+            };
+            (class.name.clone(), cells.chain([error]).collect())
+        });
+    let matrix = Matrix { columns: columns.collect(), rows: rows.collect() };
     Section {
         heading: "Confusion".into(),
         text: vec![
-            "Rows of each class by the class they are taken for; on the diagonal they are told \
-             right. At the end the share of the class that is not."
+            "Rows of each class by the class they are taken for: on the diagonal, blue, they are told \
+             right; orange are mistakes. The stronger the colour, the larger the share of the class. \
+             At the end the share of the class that is told wrong."
                 .into(),
         ],
-        blocks: vec![Block::Table(table)],
+        blocks: vec![Block::Matrix(matrix)],
     }
+}
+
+/// The square root: one row in a hundred is to be seen beside the rest.
+fn shade(share: f64) -> f64 {
+    share.sqrt()
 }
 
 pub(super) fn pythagoras(parts: &Pythagoras) -> Section {

@@ -43,10 +43,9 @@ pub(super) fn denoised(denoised: &Denoised, shape: Option<ImageShape>) -> Sectio
         heading: "Noise taken away".into(),
         text: vec![
             format!(
-                "{} on rows, and what the model gives back. Beside it the projection on the {} \
-                 principal components that are best for these rows.",
+                "{} Restored is what the model gives back. {}",
                 noise(found.corruption),
-                count(found.components)
+                projection(found)
             ),
             format!("Means over {measured}, noise of seed {}.", denoised.seed),
         ],
@@ -55,17 +54,31 @@ pub(super) fn denoised(denoised: &Denoised, shape: Option<ImageShape>) -> Sectio
 }
 
 fn noise(corruption: Corruption) -> String {
+    let some = |rate| format!("In each row {} of the columns, drawn at random,", percent(rate));
     match corruption {
-        Corruption::None => "No noise".into(),
+        Corruption::None => "No noise is put on the rows.".into(),
         Corruption::Gaussian { sigma } => {
-            format!("Normal noise of standard deviation {}", number(sigma))
+            format!("Normal noise of standard deviation {} is added to each value.", number(sigma))
         }
         Corruption::SaltAndPepper { rate } => {
-            format!("Salt and pepper in {} of the columns", percent(rate))
+            format!("{} are set to the lowest or the highest value.", some(rate))
         }
-        Corruption::Masking { rate } => {
-            format!("The lowest value in {} of the columns", percent(rate))
-        }
+        Corruption::Masking { rate } => format!("{} are set to the lowest value.", some(rate)),
+    }
+}
+
+/// With what the model is compared.
+fn projection(found: &Denoising) -> String {
+    let components = count(found.components);
+    if found.components < found.most_components {
+        format!(
+            "Best projection is on the {components} principal components that are best for these rows."
+        )
+    } else {
+        format!(
+            "Best projection is on all {components} principal components that the run keeps: more \
+             might be better, but are not known."
+        )
     }
 }
 

@@ -22,8 +22,9 @@ pub struct CodeViews {
     pub rows: usize,
 }
 
-/// `taught` is whether the model was told the classes.
-pub(super) fn codes(codes: &CodeViews, taught: bool) -> Section {
+/// `taught` is whether the model was told the classes, `alone` whether PCA is left out because it loses
+/// nothing.
+pub(super) fn codes(codes: &CodeViews, taught: bool, alone: bool) -> Section {
     let mut text = Vec::new();
     if let Some(view) = codes.views.first() {
         let by = match codes.projected {
@@ -33,22 +34,26 @@ pub(super) fn codes(codes: &CodeViews, taught: bool) -> Section {
         text.push(format!("Rows by {by}{}", said(!view.classes.is_empty(), taught)));
     }
     let mut blocks = Vec::new();
-    let mut pca = codes.pca.iter();
+    let mut pca = codes.pca.iter().filter(|_| !alone);
     for view in &codes.views {
         let (drawing, caption) = view.figure();
-        blocks.push(match pca.next() {
-            None => Block::Figure(drawing, caption),
-            Some(beside) => {
-                let caption = format!("This model: {caption}");
-                let (other, _) = beside.figure();
-                let other = (other, "PCA with as many numbers: the same rows.".to_owned());
-                Block::Pair(vec![(drawing, caption), other])
-            }
-        });
+        let Some(beside) = pca.next() else {
+            blocks.push(Block::Figure(drawing, caption));
+            continue;
+        };
+        let caption = format!("This model: {caption}");
+        let (other, _) = beside.figure();
+        let of_pca = "PCA with as many numbers: the same rows.".to_owned();
+        // A single map is what the page is for; of several, each stands beside its like.
+        if codes.views.len() == 1 {
+            blocks.extend([Block::Figure(drawing, caption), Block::Small(other, of_pca)]);
+        } else {
+            blocks.push(Block::Pair(vec![(drawing, caption), (other, of_pca)]));
+        }
     }
     if let Some(found) = &codes.neighbours {
         text.push(meaning(found, codes.rows));
-        blocks.push(Block::Table(table(found)));
+        blocks.push(Block::Table(table(found, alone)));
     }
     Section { heading: "Codes".into(), text, blocks }
 }
@@ -56,7 +61,7 @@ pub(super) fn codes(codes: &CodeViews, taught: bool) -> Section {
 fn said(classes: bool, taught: bool) -> &'static str {
     match (classes, taught) {
         (false, _) => ".",
-        (true, true) => ", from which the classes are told.",
+        (true, true) => ", from which the labels are told.",
         (true, false) => ". The model saw no classes: where colours keep together, it found them.",
     }
 }
@@ -73,13 +78,14 @@ fn meaning(found: &Neighbours, rows: usize) -> String {
         true => format!("{} of {} rows, evenly taken", count(found.rows), count(rows)),
         false => format!("{} rows", count(rows)),
     };
+    let measured = if accuracy.is_empty() { "Measured" } else { "Both" };
     format!(
         "{accuracy}Trustworthiness: 1 where the {k} nearest codes of every row are its nearest rows, \
-         about ½ by chance. Both on {sample}."
+         about ½ by chance. {measured} on {sample}."
     )
 }
 
-fn table(found: &Neighbours) -> Table {
+fn table(found: &Neighbours, alone: bool) -> Table {
     let mut columns: Vec<String> = ["by", "#trustworthiness"].map(String::from).into();
     if found.scores.accuracy.is_some() {
         columns.push("#neighbour accuracy".to_owned());
@@ -89,7 +95,10 @@ fn table(found: &Neighbours) -> Table {
         cells.chain(accuracy.map(percent)).collect::<Vec<_>>()
     };
     let mut rows = vec![line("codes", found.scores.trustworthiness, found.scores.accuracy)];
-    let pca = found.pca.map(|pca| line("PCA, same width", pca.trustworthiness, pca.accuracy));
+    let pca = found
+        .pca
+        .filter(|_| !alone)
+        .map(|pca| line("PCA, same width", pca.trustworthiness, pca.accuracy));
     rows.extend(pca);
     rows.push(line("the rows themselves", 1.0, found.accuracy_of_rows));
     Table { columns, rows }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::chart::{Axis, Chart, Guide, Series, Style};
 use crate::report::page::{Block, Section, Table};
-use crate::report::text::{count, number, percent};
+use crate::report::text::{count, number, percent, plural};
 use crate::train::Epoch;
 
 /// One storey of a stack, learned on the codes of the one below.
@@ -42,23 +42,40 @@ pub(super) fn learning(history: &[Epoch]) -> Section {
         ));
         guides.push(Guide::Vertical(*epoch, "least".into()));
     }
-    if let (Some(first), Some(last)) = (history.first(), history.last()) {
-        text.push(format!(
-            "{} s in all; learning rate from {} to {}.",
-            number(history.iter().map(|epoch| epoch.seconds).sum()),
-            number(first.learning_rate),
-            number(last.learning_rate)
-        ));
+    if let Some(last) = history.last() {
+        let seconds = number(history.iter().map(|epoch| epoch.seconds).sum());
+        text.push(format!("{seconds} s in all{}.", rates(history)));
+        if history.len() == 1 {
+            let loss = number(last.loss);
+            text.push(format!("After its single epoch, too few for a curve, the loss was {loss}."));
+        }
     }
     if !validation.is_empty() {
         series.push(Series::new("validation", Style::Line, 1, validation));
     }
     let (x, y) = (Axis::whole("epoch"), Axis::logarithmic("loss"));
-    let drawing = Chart { x, y, series, guides, square: false }.render();
-    Section {
-        heading: "Learning curve".into(),
-        text,
-        blocks: vec![Block::Figure(drawing, String::new())],
+    let chart = Chart { x, y, series, guides, square: false };
+    let blocks = match history.len() {
+        1 => Vec::new(),
+        _ => vec![Block::Figure(chart.render(), String::new())],
+    };
+    Section { heading: "Learning curve".into(), text, blocks }
+}
+
+/// The learning rates that are known, those at the ends of the epochs; of a single epoch that says
+/// nothing.
+fn rates(history: &[Epoch]) -> String {
+    let largest = history.iter().map(|epoch| epoch.learning_rate).fold(f64::NAN, f64::max);
+    match history {
+        [] | [_] => String::new(),
+        [.., last] if last.learning_rate == largest => {
+            format!("; learning rate {} at the end", number(largest))
+        }
+        [.., last] => format!(
+            "; learning rate at the ends of the epochs: {} at most, {} at last",
+            number(largest),
+            number(last.learning_rate)
+        ),
     }
 }
 
@@ -75,7 +92,7 @@ pub(super) fn storeys(storeys: &[Storey]) -> Section {
         let widths = format!("{} → {}", count(storey.input_dim), count(storey.latent_dim));
         let how = match storey.history.len() {
             0 => "PCA".to_owned(),
-            epochs => format!("{} epochs", count(epochs)),
+            epochs => plural(epochs, "epoch", "epochs"),
         };
         let loss = storey.history.last().map(|epoch| epoch.loss);
         let error = cell(storey.squared_error_per_row, number);
@@ -86,7 +103,8 @@ pub(super) fn storeys(storeys: &[Storey]) -> Section {
     let columns =
         ["storey", "#numbers", "learned", "#last loss", "#squared error", "#variance lost"];
     let mut blocks = Vec::new();
-    if !chart.series.is_empty() {
+    // A single epoch is a dot.
+    if storeys.iter().any(|storey| storey.history.len() > 1) {
         blocks.push(Block::Figure(chart.render(), String::new()));
     }
     blocks.push(Block::Table(Table { columns: columns.map(String::from).into(), rows }));
