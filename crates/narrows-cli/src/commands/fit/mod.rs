@@ -175,8 +175,8 @@ fn asked(recipe: &Recipe, dataset: &Dataset) -> Result<Asked> {
 const ROUNDING: f64 = 1e-9;
 
 /// The share of the variance that is lost where a training did not settle: to give back the mean row
-/// loses 1.
-const DIVERGED: f64 = 2.0;
+/// loses 1, and some steps from random weights a few times that.
+const DIVERGED: f64 = 100.0;
 
 /// What was trained beside PCA, on training rows, and whether it is any good.
 fn tell_training(recipe: &Recipe, training: &Evaluation, rows: usize) -> Result<()> {
@@ -188,7 +188,8 @@ fn tell_training(recipe: &Recipe, training: &Evaluation, rows: usize) -> Result<
     if own.fraction_variance_unexplained > DIVERGED {
         writeln!(
             Screen,
-            "  far worse than the mean row: the training diverged; see `narrows fit … --find-lr`"
+            "  far worse than to give back the mean row: the training diverged (find a rate with \
+             --find-lr), or the rows are far from zero (prepare.scale)"
         )?;
         return Ok(());
     }
