@@ -3,7 +3,8 @@
     python optimizers.py          torch 2.15.0, float64 throughout
 
 Whole batches, so that no order of rows matters. The losses and the last weights are compared with those
-of the library in tests/golden_training.rs.
+of the library in tests/golden_training.rs. Of L-BFGS, whose line searches differ, it is the minimum that
+both come to, of a network that has one.
 """
 
 import json
@@ -49,6 +50,25 @@ def run(make, decay, clip=None):
     return {"losses": losses, "weight": w[0].detach().flatten().tolist()}
 
 
+def minimum(decay):
+    """Of a linear network of 7-3-7, whose minima all have one value."""
+    w = [(torch.randn(to, of) / of**0.5).requires_grad_() for of, to in ((7, 3), (3, 7))]
+    b = [torch.zeros(to).requires_grad_() for to in (3, 7)]
+    optimizer = torch.optim.LBFGS(w + b, max_iter=5000, max_eval=10000, tolerance_grad=1e-12,
+                                  tolerance_change=1e-15, line_search_fn="strong_wolfe")
+
+    def closure():
+        rebuilt = (rows @ w[0].T + b[0]) @ w[1].T + b[1]
+        loss = ((rows - rebuilt) ** 2).sum(1).mean()
+        whole = loss + 0.5 * decay * sum((weight**2).sum() for weight in w)
+        optimizer.zero_grad()
+        whole.backward()
+        return whole
+
+    optimizer.step(closure)
+    return closure().item()
+
+
 golden = {
     "torch": torch.__version__,
     "rows": rows.flatten().tolist(),
@@ -57,6 +77,7 @@ golden = {
     "biases": [bias.tolist() for bias in biases],
     "cases": {name: run(*case) for name, case in CASES.items()}
     | {"sgd_clipped": run(*CASES["sgd"], clip=0.5)},
+    "minimum": minimum(0.05),
 }
 path = pathlib.Path(__file__).with_suffix(".json")
 path.write_text(json.dumps(golden, indent=1) + "\n")
