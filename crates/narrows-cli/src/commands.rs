@@ -107,6 +107,14 @@ fn open_like(run: &Run, data: &str, given: OpenOptions) -> narrows::Result<Datas
     }
 }
 
+/// The noise or the penalty that a run was trained with: that of a storey, if it is a stack whose storey
+/// has its own, else that of the objective.
+fn of_storey<T: serde::de::DeserializeOwned>(run: &Run, place: usize, table: &str) -> Option<T> {
+    let own = &run.config["storey"][place][table];
+    let used = if own.is_null() { &run.config["objective"][table] } else { own };
+    serde_json::from_value(used.clone()).ok()
+}
+
 /// A number for a person to read.
 fn figure(value: f64) -> String {
     match value.abs() {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use narrows::train::{Beginning, Epoch, Observer, Step, Wish};
+use narrows::train::{Beginning, Epoch, Observer, Stage, Step, Wish};
 
 use super::{Output, figure};
 
@@ -14,7 +14,7 @@ const PARTS: f64 = 1000.0;
 /// Between two lines.
 const LINES: Duration = Duration::from_secs(10);
 
-/// Shows a training that keeps no checkpoint.
+/// Says what a training is and shows how far it is.
 pub(super) struct Bar<'a> {
     output: &'a Output,
     bar: ProgressBar,
@@ -31,12 +31,6 @@ impl<'a> Bar<'a> {
         let bar = bar.with_style(style.unwrap_or(ProgressStyle::default_bar()));
         let lines = (!io::stderr().is_terminal()).then(|| (Instant::now(), None));
         Self { output, bar, last_drawn: None, validation: None, lines }
-    }
-
-    /// Forgets what was measured and how fast it went, for a training that begins.
-    pub(super) fn begin(&mut self) {
-        self.validation = None;
-        self.bar.reset_eta();
     }
 
     /// Moves on, ten times a second at most.
@@ -84,16 +78,28 @@ impl<'a> Bar<'a> {
 
 impl Observer for Bar<'_> {
     fn begin(&mut self, beginning: &Beginning) {
-        let Beginning { parameters, rows, validation_rows, epochs_done, .. } = *beginning;
-        let measured = match validation_rows {
-            0 => String::new(),
-            rows => format!(", {rows} more to measure on"),
+        let Beginning { stage, parameters, operations_per_row, rows, validation_rows, epochs_done } =
+            *beginning;
+        let stage = match stage {
+            Stage::Whole => String::new(),
+            Stage::Storey { number, of } => format!("storey {number} of {of}: "),
+            Stage::FineTuning => "the whole: ".to_owned(),
         };
-        let stage = match epochs_done {
-            0 => String::new(),
-            epochs => format!("after epoch {epochs}: "),
-        };
-        self.output.say(format!("{stage}{parameters} parameters learn; {rows} rows{measured}"));
+        let mut said = format!(
+            "{stage}{} parameters, {:.3} million operations per row forward and back; {rows} rows",
+            parameters,
+            operations_per_row as f64 / 1e6
+        );
+        if validation_rows > 0 {
+            said += &format!(", {validation_rows} more to measure on");
+        }
+        if epochs_done > 0 {
+            said += &format!("; {epochs_done} epochs done before");
+        }
+        self.output.say(said);
+        // Another training is as fast as it is.
+        self.validation = None;
+        self.bar.reset_eta();
     }
 
     fn step(&mut self, step: &Step) -> Wish {

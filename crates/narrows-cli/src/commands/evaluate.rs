@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::sample::{SAMPLED, Sample};
 use super::table::table;
-use super::{Output, RunOnData, Screen, figure};
+use super::{Output, RunOnData, Screen, figure, of_storey};
 
 /// Measure what a model loses of rows, beside PCA of the same width
 ///
@@ -109,7 +109,7 @@ fn clean(args: &EvaluateArgs, run: &Run, dataset: &Dataset) -> Result<()> {
 }
 
 /// What the projection is, and whether there may be a better one.
-pub(super) fn best_projection(found: &Denoising) -> String {
+fn best_projection(found: &Denoising) -> String {
     match found.components {
         most if most == found.most_components => {
             format!("projection on all {most} components that the run keeps")
@@ -120,9 +120,7 @@ pub(super) fn best_projection(found: &Denoising) -> String {
 
 /// The noise that a run was trained to take away, on rows that are prepared so.
 pub(super) fn noise(run: &Run, preparation: &Preparation, seed: u64) -> Option<Noise> {
-    let of = |table: &Value| table["corruption"].as_object().cloned().map(Value::Object);
-    let first = of(&run.config["storey"][0]).or_else(|| of(&run.config["objective"]))?;
-    let corruption = serde_json::from_value::<CorruptionTable>(first).ok()?.corruption();
+    let corruption = of_storey::<CorruptionTable>(run, 0, "corruption")?.corruption();
     let bounds = preparation.bounds();
     let (range, bounded) = (bounds.unwrap_or((0.0, 1.0)), bounds.is_some());
     let noise = Noise { corruption, range, bounded, image: preparation.image(), seed };

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use narrows::Error;
 use narrows::data::{Dataset, Labels};
 use narrows::evaluate::{Classification, Regression};
 use narrows::model::{Answer, Model, Predictor};
@@ -103,22 +102,12 @@ pub(super) fn measure(
             Ok(Measured::Classes(Classification::new(told.view(), names, &truth)))
         }
         Answer::Number(_) => {
-            let truth = numbers(labels)?;
+            let truth =
+                labels.numbers("measure predictions", "numbers as labels", "give numbers")?;
             let told: Vec<f64> = told.iter().copied().collect();
             Ok(Measured::Numbers(Regression::new(&told, &truth)))
         }
     }
-}
-
-fn numbers(labels: &Labels) -> narrows::Result<Vec<f64>> {
-    let number = |&class: &usize| {
-        let name = &labels.names[class];
-        name.parse().map_err(|_| {
-            let got = format!("'{name}'");
-            Error::mistake("measure predictions", "numbers as labels", got, "give numbers")
-        })
-    };
-    labels.classes.iter().map(number).collect()
 }
 
 /// The label of a row, as text.

@@ -35,6 +35,20 @@ impl Labels {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
         }
     }
+
+    /// The labels as numbers.
+    ///
+    /// # Errors
+    /// If one is no finite number; `remedy` says what to do then.
+    pub fn numbers(&self, operation: &str, expected: &str, remedy: &str) -> Result<Vec<f64>> {
+        let number = |(row, &class): (usize, &usize)| {
+            let name = &self.names[class];
+            name.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| {
+                Error::mistake(operation, expected, format!("'{name}' in row {}", row + 1), remedy)
+            })
+        };
+        self.classes.iter().enumerate().map(number).collect()
+    }
 }
 
 /// Reads the classes of `rows` rows: an array of one column (npy, npz, idx), a csv of one column,

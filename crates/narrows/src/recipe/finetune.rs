@@ -132,7 +132,8 @@ impl Finetune {
             train::finetune(network, &task, self.unfreezing, &train, from.take(), observer)
         };
         let (network, answer, history) = if self.regression {
-            let numbers = numbers(labels)?;
+            let expected = "numbers as labels with --task regression";
+            let numbers = labels.numbers("fine-tune", expected, "use --task classification")?;
             let (mean, deviation) = spread(&numbers)?;
             let standard = |y: &f64| ((y - mean) / deviation) as f32;
             let targets = numbers.iter().map(standard).collect();
@@ -332,22 +333,6 @@ fn check_classes(labels: &Labels) -> Result<()> {
         format!("'{}' for every row", labels.names.join("")),
         "give other labels",
     ))
-}
-
-/// Labels as numbers.
-fn numbers(labels: &Labels) -> Result<Vec<f64>> {
-    let number = |(row, &class): (usize, &usize)| {
-        let name = &labels.names[class];
-        name.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| {
-            Error::mistake(
-                "fine-tune",
-                "numbers as labels with --task regression",
-                format!("'{name}' in row {}", row + 1),
-                "use --task classification",
-            )
-        })
-    };
-    labels.classes.iter().enumerate().map(number).collect()
 }
 
 /// Mean and standard deviation.

@@ -113,8 +113,13 @@ impl Folder {
     }
 }
 
+/// Whether a folder holds weights: a training that is under way has none.
+pub fn is_finished(folder: &Path) -> bool {
+    folder.join(WEIGHTS).is_file()
+}
+
 fn holds_a_model(folder: &Path) -> bool {
-    folder.join(WEIGHTS).is_file() || folder.join(CHECKPOINT).is_dir()
+    is_finished(folder) || folder.join(CHECKPOINT).is_dir()
 }
 
 /// Lets `fill` write the files of a folder aside, then gives it the name `path`.

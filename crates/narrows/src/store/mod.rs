@@ -24,7 +24,7 @@ mod state;
 mod weights;
 
 pub use aside::write_aside;
-pub use folder::{Folder, check_replaceable, write_folder, write_pictures};
+pub use folder::{Folder, check_replaceable, is_finished, write_folder, write_pictures};
 pub use image::write_image;
 pub use json::{read_json, write_json};
 pub use npy::{NpyWriter, write_npy};

@@ -126,7 +126,7 @@ pub(super) fn fit(
     while state.progress.epoch < options.epochs && !exhausted(&state.progress, options) {
         let begin = Instant::now();
         let epoch = state.progress.epoch;
-        refuse_explosion(here.parts.loss, &state.progress, 1.0)?;
+        refuse_explosion(here.parts.loss, &state.progress, None)?;
         let direction = direction(&here.gradient, &state.optimizer.pairs);
         let Some((next, length)) = search(&mut function, &here, &direction) else { break };
         let step: Vec<f32> = next.point.iter().zip(&here.point).map(|(a, b)| a - b).collect();

@@ -163,18 +163,10 @@ pub fn fit(
         Some(checkpoint) => State::restore(checkpoint, model, options)?,
         None => State::new(&*model, options),
     };
-    let mut gradients: Vec<Vec<f32>> =
-        model.parameters().iter().map(|parameter| vec![0.0; parameter.len()]).collect();
+    let mut gradients = no_gradients(&*model);
     let rules = model.rules();
     let mut desk = Desk::default();
-    observer.begin(&Beginning {
-        stage: Stage::Whole,
-        parameters: gradients.iter().map(Vec::len).sum(),
-        operations_per_row: model.operations_per_row(),
-        rows: rows.len(),
-        validation_rows: held_out.len(),
-        epochs_done: state.progress.epoch,
-    });
+    observer.begin(&beginning(&*model, &rows, &held_out, state.progress.epoch));
 
     if options.optimizer == Method::Lbfgs {
         return lbfgs::fit(model, task, options, state, (&rows, &held_out), observer);
@@ -195,7 +187,7 @@ pub fn fit(
             let sparsity = &mut state.progress.sparsity;
             let value = desk.learn(model, task, &chosen, (draw, epoch), sparsity, &mut gradients);
             rate = options.rate_at(epoch, step as f64, steps);
-            refuse_explosion(value.loss, &state.progress, rate)?;
+            refuse_explosion(value.loss, &state.progress, Some(rate))?;
             let clip = clip_factor(&gradients, options.gradient_clip);
             state.optimizer.step(rate, clip, model.parameters_mut(), &rules, &gradients);
             follow(&mut state.average, &*model, options.average, state.progress.steps);
@@ -241,6 +233,27 @@ pub fn fit(
     }
     state.finish(model);
     Ok(state.progress.history)
+}
+
+/// A zero for every parameter.
+fn no_gradients(model: &dyn Trainable) -> Vec<Vec<f32>> {
+    model.parameters().iter().map(|parameter| vec![0.0; parameter.len()]).collect()
+}
+
+fn beginning(
+    model: &dyn Trainable,
+    rows: &[usize],
+    held_out: &[usize],
+    epochs_done: usize,
+) -> Beginning {
+    Beginning {
+        stage: Stage::Whole,
+        parameters: model.parameters().iter().map(|parameter| parameter.len()).sum(),
+        operations_per_row: model.operations_per_row(),
+        rows: rows.len(),
+        validation_rows: held_out.len(),
+        epochs_done,
+    }
 }
 
 /// Parts the rows into those that are trained on and those that are not, each in rising order.
@@ -384,18 +397,21 @@ fn check_shares(task: &Task<'_>) -> Result<()> {
     ))
 }
 
-/// Stops when the loss is no number any more, or a thousand times that of the first epoch.
-fn refuse_explosion(loss: f64, progress: &Progress, rate: f64) -> Result<()> {
+/// Stops when the loss is no number any more, or a thousand times that of the first epoch; there is no
+/// rate where the optimiser finds the length of its steps.
+fn refuse_explosion(loss: f64, progress: &Progress, rate: Option<f64>) -> Result<()> {
     let limit = progress.history.first().map_or(f64::INFINITY, |first| 1000.0 * first.loss.abs());
     if loss.is_finite() && loss <= limit {
         return Ok(());
     }
-    Err(Error::failure(
-        "train",
-        format!(
-            "the loss grew to {loss:.3e} in epoch {} at learning rate {rate:.1e}",
-            progress.epoch + 1
+    let grown = format!("the loss grew to {loss:.3e} in epoch {}", progress.epoch + 1);
+    let scale = "scale the data with prepare.scale=\"standardise\"";
+    let (grown, remedy) = match rate {
+        Some(rate) => (
+            format!("{grown} at learning rate {rate:.1e}"),
+            format!("set train.learning_rate to a tenth, or {scale}"),
         ),
-        "set train.learning_rate to a tenth, or scale the data with prepare.scale=\"standardise\"",
-    ))
+        None => (grown, scale.to_owned()),
+    };
+    Err(Error::failure("train", grown, remedy))
 }

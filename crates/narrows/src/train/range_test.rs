@@ -24,7 +24,8 @@ use serde::Serialize;
 use super::optimizer::clip_factor;
 use super::task::Desk;
 use super::{
-    Beginning, Method, Observer, Stage, Step, Task, TrainOptions, Wish, check, interrupted, split,
+    Method, Observer, Step, Task, TrainOptions, Wish, beginning, check, interrupted, no_gradients,
+    split,
 };
 use crate::error::{Error, Result};
 use crate::model::{Draw, Trainable};
@@ -107,20 +108,12 @@ fn tested(
         ));
     }
     let (rows, held_out) = split(task.rows.rows(), options)?;
-    let mut gradients: Vec<Vec<f32>> =
-        model.parameters().iter().map(|parameter| vec![0.0; parameter.len()]).collect();
+    let mut gradients = no_gradients(&*model);
     let rules = model.rules();
     let mut optimizer = options.optimizer(&*model);
     let mut sparsity = SparsityState::default();
     let mut desk = Desk::default();
-    observer.begin(&Beginning {
-        stage: Stage::Whole,
-        parameters: gradients.iter().map(Vec::len).sum(),
-        operations_per_row: model.operations_per_row(),
-        rows: rows.len(),
-        validation_rows: held_out.len(),
-        epochs_done: 0,
-    });
+    observer.begin(&beginning(&*model, &rows, &held_out, 0));
     let batch_size = options.batch_size_at(0, rows.len());
     let batches = rows.len().div_ceil(batch_size);
     let (mut order, mut seen, start) = (Vec::new(), 0, Instant::now());

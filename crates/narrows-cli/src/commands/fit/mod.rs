@@ -155,7 +155,7 @@ fn recipe(args: &FitArgs, settings: Value, left: Option<&Left<Recipe>>) -> narro
     let said = if nothing_said { None } else { Some(Recipe::from_value(settings)) };
     match (said.transpose(), left) {
         // Settings that are none by themselves are surely others than those that it began with.
-        (Err(_), Some(_)) => begun(left, Some(Recipe::default()), &args.out),
+        (Err(_), Some(_)) => Err(watch::other_settings()),
         (said, left) => begun(left, said?, &args.out),
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use narrows::store::{read_state, write_aside, write_state};
-use narrows::train::{Beginning, Checkpoint, Epoch, Observer, Stage, Step, Wish};
+use narrows::store::{is_finished, read_state, write_aside, write_state};
+use narrows::train::{Beginning, Checkpoint, Epoch, Observer, Step, Wish};
 use narrows::{Error, Result};
 use serde_json::{Value, json};
 
@@ -35,7 +35,6 @@ pub(in super::super) struct Asked {
 
 /// Whoever watches a training at the command line.
 pub(in super::super) struct Watch<'a> {
-    output: &'a Output,
     bar: Bar<'a>,
     out: &'a Path,
     asked: Asked,
@@ -63,7 +62,6 @@ impl<'a> Watch<'a> {
         .map_err(|error| Error::failure("watch for Ctrl-C", error.to_string(), "try again"))?;
         let interval = Duration::from_secs_f64(asked.seconds.clamp(0.0, 1e9));
         Ok(Self {
-            output,
             bar: Bar::new(output),
             out,
             asked,
@@ -84,7 +82,7 @@ impl<'a> Watch<'a> {
     fn make_folder(&self, path: &Path) -> Result<()> {
         let folder = path.parent().unwrap_or(self.out);
         std::fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
-        if self.out.join("weights.safetensors").exists() {
+        if is_finished(self.out) {
             return Ok(());
         }
         let config = self.out.join("config.json");
@@ -100,26 +98,7 @@ impl<'a> Watch<'a> {
 
 impl Observer for Watch<'_> {
     fn begin(&mut self, beginning: &Beginning) {
-        let Beginning { stage, parameters, operations_per_row, rows, validation_rows, epochs_done } =
-            *beginning;
-        let stage = match stage {
-            Stage::Whole => String::new(),
-            Stage::Storey { number, of } => format!("storey {number} of {of}: "),
-            Stage::FineTuning => "the whole: ".to_owned(),
-        };
-        let mut said = format!(
-            "{stage}{} parameters, {:.3} million operations per row forward and back; {rows} rows",
-            parameters,
-            operations_per_row as f64 / 1e6
-        );
-        if validation_rows > 0 {
-            said += &format!(", {validation_rows} more to measure on");
-        }
-        if epochs_done > 0 {
-            said += &format!("; {epochs_done} epochs done before");
-        }
-        self.output.say(said);
-        self.bar.begin();
+        self.bar.begin(beginning);
     }
 
     fn step(&mut self, step: &Step) -> Wish {
@@ -163,13 +142,9 @@ pub(in super::super) fn begun<T: Clone + PartialEq>(
         Err(Error::mistake("resume training", expected, got, remedy))
     };
     match (left, said) {
-        (Some(left), Some(said)) if said != left.asked => refuse(
-            "the settings that it began with",
-            "others".to_owned(),
-            "give --resume and --out alone, or start anew without --resume",
-        ),
+        (Some(left), Some(said)) if said != left.asked => Err(other_settings()),
         (Some(left), _) => Ok(left.asked.clone()),
-        (None, Some(_)) if out.join("weights.safetensors").exists() => refuse(
+        (None, Some(_)) if is_finished(out) => refuse(
             "a run that was interrupted",
             format!("'{}', which is finished", out.display()),
             "leave --resume out to replace it, or name another folder with --out",
@@ -181,6 +156,16 @@ pub(in super::super) fn begun<T: Clone + PartialEq>(
             "name its folder with --out, or say what to fit to start it",
         ),
     }
+}
+
+/// The mistake of going on with something else.
+pub(super) fn other_settings() -> Error {
+    Error::mistake(
+        "resume training",
+        "the settings that it began with",
+        "others",
+        "give --resume and --out alone, or start anew without --resume",
+    )
 }
 
 /// What an interrupted training left.

@@ -1,6 +1,6 @@
 //! Codes: where rows lie, what lies between them, and how often units are on.
 
-use narrows::data::Labels;
+use narrows::data::{Labels, Source};
 use narrows::evaluate::Activity;
 use narrows::model::pca::{Components, PcaOptions};
 use narrows::model::{Answer, Model, Pca};
@@ -11,6 +11,7 @@ use ndarray::{Array2, ArrayView1};
 
 use super::Subject;
 use super::rows::listed;
+use crate::commands::of_storey;
 use crate::commands::sample::Sample;
 
 /// Points along either side of the decoded plane.
@@ -126,10 +127,7 @@ pub(super) fn activity(on: &Subject<'_>) -> narrows::Result<Option<Activity>> {
 
 /// The mean that a KL penalty asks of the code; that of a stack is the code of its last storey.
 fn target(run: &Run) -> Option<f64> {
-    let table = |table: &serde_json::Value| {
-        serde_json::from_value::<Option<SparsityTable>>(table["sparsity"].clone()).ok().flatten()
-    };
-    let last = run.config["storey"].as_array().and_then(|storeys| storeys.last());
-    let penalty = last.and_then(table).or_else(|| table(&run.config["objective"]))?;
+    let storeys = run.config["storey"].as_array().map_or(0, Vec::len);
+    let penalty: SparsityTable = of_storey(run, storeys.saturating_sub(1), "sparsity")?;
     (penalty.kind == SparsityKind::Kl).then_some(penalty.target)
 }

@@ -1,6 +1,6 @@
 //! Noise on some rows, and what the model leaves of it.
 
-use narrows::data::{Chosen, evenly};
+use narrows::data::{Chosen, Source, evenly};
 use narrows::evaluate::{Likeness, clean, denoise};
 use narrows::report::Denoised;
 use ndarray::Array2;
@@ -16,8 +16,7 @@ const SHOWN: usize = 10;
 const SEED: u64 = 0;
 
 pub(super) fn denoised(on: &Subject<'_>) -> narrows::Result<Option<Denoised>> {
-    let preparation = on.run.preparation.check(on.dataset)?;
-    let noise = noise(on.run, &preparation, SEED);
+    let noise = noise(on.run, on.rows.preparation, SEED);
     let (Some(noise), Some(pca)) = (noise, &on.run.baseline) else { return Ok(None) };
     let (rows, model) = (on.rows, &on.run.model);
     let places = evenly(rows.rows(), MEASURED);

@@ -12,15 +12,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use narrows::data::{Dataset, ImageShape, OpenOptions, Prepared, Source};
+use narrows::data::{Dataset, ImageShape, OpenOptions, Prepared};
 use narrows::model::{Answer, Model, Pca, Predictor};
+use narrows::recipe::{CorruptionKind, CorruptionTable, SparsityKind, SparsityTable};
 use narrows::report::{self, RunReport, Spectrum};
 use narrows::store::{Run, write_aside};
 
 use super::evaluate::measure;
 use super::predict::{self, Measured};
 use super::sample::{SAMPLED, Sample};
-use super::{Output, Screen, finetune, fit, open_like};
+use super::{Output, Screen, finetune, fit, of_storey, open_like};
 
 /// Rows that are shown whole, evenly taken.
 const SHOWN: usize = 12;
@@ -105,14 +106,13 @@ struct Subject<'a> {
     folder: &'a Path,
     run: &'a Run,
     dataset: &'a Dataset,
-    /// Prepared.
-    rows: &'a dyn Source,
+    rows: &'a Prepared<'a>,
     /// The shape of a prepared row, where it is a picture.
     image: Option<ImageShape>,
 }
 
 impl<'a> Subject<'a> {
-    fn new(folder: &'a Path, run: &'a Run, dataset: &'a Dataset, rows: &'a dyn Source) -> Self {
+    fn new(folder: &'a Path, run: &'a Run, dataset: &'a Dataset, rows: &'a Prepared<'a>) -> Self {
         let values = |image: &ImageShape| image.height * image.width * image.channels;
         let image = dataset.image.filter(|image| values(image) == run.model.input_dim());
         Self { folder, run, dataset, rows, image }
@@ -187,9 +187,11 @@ fn page(on: &Subject<'_>) -> Result<RunReport> {
 
 /// A model that rebuilds nothing: codes, filters, the learning curve, and how well labels are told.
 fn predictor_page(on: &Subject<'_>, predictor: &Predictor) -> Result<RunReport> {
-    let told = predict::predictions(on.run, predictor, on.dataset)?;
-    let labels = on.dataset.labels.as_ref();
-    let measured = labels.map(|labels| predict::measure(predictor, &told, labels)).transpose()?;
+    let measure = |labels| {
+        let told = predict::predictions(on.run, predictor, on.dataset)?;
+        predict::measure(predictor, &told, labels)
+    };
+    let measured = on.dataset.labels.as_ref().map(measure).transpose()?;
     let (scores, classification, regression) = match measured {
         Some(Measured::Classes(found)) => (scores::class_scores(&found), Some(found), None),
         Some(Measured::Numbers(found)) => (scores::number_scores(&found), None, Some(found)),
@@ -219,15 +221,13 @@ fn model_name(run: &Run) -> &'static str {
 
 /// What a network was trained to be: that of a stack says how its first storey was.
 fn autoencoder(run: &Run) -> &'static str {
-    let first = &run.config["storey"][0];
-    let asked = |table: &str| {
-        let kind =
-            first[table]["kind"].as_str().or(run.config["objective"][table]["kind"].as_str());
-        kind.is_some_and(|kind| kind != "none")
-    };
-    let sparse = asked("sparsity") || run.config["model"]["top_k"].is_number();
+    let noise = of_storey(run, 0, "corruption").map(|table: CorruptionTable| table.kind);
+    let penalty = of_storey(run, 0, "sparsity").map(|table: SparsityTable| table.kind);
+    let noisy = noise.is_some_and(|kind| kind != CorruptionKind::None);
+    let sparse = penalty.is_some_and(|kind| kind != SparsityKind::None)
+        || run.config["model"]["top_k"].is_number();
     let stacked = run.config["model"]["kind"] == "stack";
-    match (stacked, asked("corruption"), sparse) {
+    match (stacked, noisy, sparse) {
         (true, true, _) => "Stacked denoising autoencoder",
         (true, false, true) => "Stacked sparse autoencoder",
         (true, false, false) => "Stacked autoencoder",
