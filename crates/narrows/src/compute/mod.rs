@@ -17,6 +17,7 @@ mod product;
 mod real;
 mod rows;
 mod softmax;
+mod sparse_rows;
 mod thin_out;
 
 /// How many threads share the work: as many as the processor has, or as the environment variable
@@ -45,4 +46,5 @@ pub use product::{multiply, multiply_add, multiply_then};
 pub use real::Real;
 pub use rows::{gather, subtract, sum_rows};
 pub use softmax::softmax_rows;
+pub use sparse_rows::SparseRows;
 pub use thin_out::{drop_out, keep_largest};

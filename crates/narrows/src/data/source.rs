@@ -44,6 +44,21 @@ pub trait Source: Send + Sync {
     /// If the file cannot be read.
     fn read_f64(&self, start: usize, out: &mut [f64]) -> Result<()>;
 
+    /// Reads the rows at `places`, in that order, into `out`, row-major.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    ///
+    /// # Panics
+    /// If a place lies outside the source or `out` does not hold one row for each: the caller's mistake.
+    fn gather_f32(&self, places: &[usize], out: &mut [f32]) -> Result<()> {
+        assert_eq!(out.len(), places.len() * self.dim(), "gather: one row for each place");
+        for (&place, out) in places.iter().zip(out.chunks_exact_mut(self.dim().max(1))) {
+            self.read_f32(place, out)?;
+        }
+        Ok(())
+    }
+
     /// Marks the values that are missing in the data and are only filled in as they are read, in
     /// the rows that [`Source::read_f32`] would read; says whether there are any.
     ///

@@ -1,10 +1,12 @@
 //! What is learned: anything that squeezes a row into a code and unsqueezes it again.
 
+pub mod dictionary;
 pub mod linear;
 pub mod network;
 pub mod pca;
 mod predictor;
 
+pub use dictionary::Dictionary;
 pub use linear::Linear;
 pub use network::Network;
 pub use pca::Pca;
