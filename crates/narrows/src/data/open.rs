@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use super::mapped::Content;
 use super::nearest::did_you_mean;
 use super::numbers::Numbers;
-use super::{Dataset, demo, idx, images, labels, npy, npz, resized, table};
+use super::shards::{self, Shards};
+use super::source::Source;
+use super::{Dataset, Element, demo, idx, images, labels, npy, npz, resized, safetensors, table};
 use crate::error::{Error, Result};
 
 /// The formats that are read, as a message lists them.
-const FORMATS: &str = "npy, npz, idx (each also gzipped), csv, tsv, txt, png, jpeg, pgm, ppm or a \
-                       folder of images";
+const FORMATS: &str = "npy, npz, idx (each also gzipped), safetensors, csv, tsv, txt, png, jpeg, pgm, \
+                       ppm, a folder of images or of activations";
 
 /// How a set is to be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,18 +28,19 @@ pub struct OpenOptions {
     pub labels: Option<String>,
 }
 
-/// Opens the set called `spec`: a file, a folder of images, an array in a npz file (`PATH#name`)
-/// or a built-in set (`demo:NAME`).
+/// Opens the set called `spec`: a file, a folder of images or a store of activations, an array in a
+/// npz file or a tensor in a safetensors file (`PATH#name`), or a built-in set (`demo:NAME`).
 ///
 /// Files of npy, idx and uncompressed npz are mapped, so that only the blocks that are read take
-/// memory; compressed files, tables and images are held in memory.
+/// memory; safetensors and stores are read by the piece; compressed files, tables and images are held
+/// in memory.
 ///
 /// A relative path that does not exist here is looked for in the folder that the environment variable
 /// NARROWS_DATA names.
 ///
 /// [`Dataset::content_hash`] is the hash of the file; above 64 MiB it is a fingerprint, the hash of
 /// the length and of the first, middle and last 16 MiB. Of a folder the names and bytes of all
-/// images are hashed.
+/// images are hashed, of a store its manifest.
 ///
 /// # Errors
 /// If there is no such file, its format is not known, it is damaged or it holds no rows; if
@@ -71,21 +74,15 @@ pub fn open(spec: &str, options: &OpenOptions) -> Result<Dataset> {
 pub(super) fn open_path(spec: &str, options: &OpenOptions) -> Result<Dataset> {
     let (path, member) = split(spec)?;
     if path.is_dir() {
-        refuse_unused(spec, options, true, false)?;
-        return images::open_folder(&path, options);
+        return open_folder(spec, &path, member.as_deref(), options);
     }
     let content = Content::of(&path)?;
     let format = Format::of(&path, &content.bytes).ok_or_else(|| {
         Error::mistake("open", FORMATS, format!("'{spec}', which is none of them"), "convert it")
     })?;
     refuse_unused(spec, options, format == Format::Image, format == Format::Table)?;
-    if member.is_some() && format != Format::Npz {
-        return Err(Error::mistake(
-            "open",
-            "a npz archive before '#'",
-            format!("'{}'", path.display()),
-            "give the path alone",
-        ));
+    if member.is_some() && !matches!(format, Format::Npz | Format::Safetensors) {
+        return Err(no_members(&path, "a npz archive or a safetensors file"));
     }
     match format {
         Format::Npy => array(&path, content, npy::header),
@@ -93,9 +90,41 @@ pub(super) fn open_path(spec: &str, options: &OpenOptions) -> Result<Dataset> {
         Format::Npz => {
             Ok(dataset(npz::open(&path, content.bytes, member.as_deref())?, content.hash))
         }
+        Format::Safetensors => {
+            let rows = safetensors::open(&path, member.as_deref())?;
+            let element = rows.kind().element();
+            Ok(from_source(rows, element, content.hash))
+        }
         Format::Image => images::open_one(&path, content, options),
         Format::Table => table::open(&path, &content, options),
     }
+}
+
+/// Opens a folder: a store of activations or images.
+fn open_folder(
+    spec: &str,
+    path: &Path,
+    member: Option<&str>,
+    options: &OpenOptions,
+) -> Result<Dataset> {
+    let is_store = [shards::MANIFEST, shards::UNFINISHED].iter().any(|f| path.join(f).is_file());
+    refuse_unused(spec, options, !is_store, false)?;
+    if member.is_some() {
+        return Err(no_members(path, "a npz archive or a safetensors file"));
+    }
+    if !is_store {
+        return images::open_folder(path, options);
+    }
+    let rows = Shards::open(path)?;
+    let element = rows.manifest().element.in_dataset();
+    // The manifest names the hash of every shard.
+    let hash = Content::of(&path.join(shards::MANIFEST))?.hash;
+    Ok(from_source(rows, element, hash))
+}
+
+fn no_members(path: &Path, expected: &str) -> Error {
+    let got = format!("'{}'", path.display());
+    Error::mistake("open", format!("{expected} before '#'"), got, "give the path alone")
 }
 
 type Header = fn(&Path, &[u8]) -> Result<(super::numbers::Layout, usize)>;
@@ -107,11 +136,16 @@ fn array(path: &Path, content: Content, header: Header) -> Result<Dataset> {
 }
 
 fn dataset(numbers: Numbers, content_hash: String) -> Dataset {
+    let (element, image) = (numbers.element(), numbers.image());
+    Dataset { image, ..from_source(numbers, element, content_hash) }
+}
+
+fn from_source(rows: impl Source + 'static, element: Element, content_hash: String) -> Dataset {
     Dataset {
         name: String::new(),
-        element: numbers.element(),
-        image: numbers.image(),
-        rows: Box::new(numbers),
+        element,
+        image: None,
+        rows: Box::new(rows),
         labels: None,
         columns: Vec::new(),
         row_names: Vec::new(),
@@ -125,6 +159,7 @@ pub(super) enum Format {
     Npy,
     Npz,
     Idx,
+    Safetensors,
     Image,
     Table,
 }
@@ -135,6 +170,7 @@ impl Format {
         let text = table::extension(path).is_some();
         match bytes {
             _ if npy::recognises(bytes) => Some(Self::Npy),
+            _ if safetensors::recognises(bytes) => Some(Self::Safetensors),
             _ if npz::recognises(bytes) => Some(Self::Npz),
             _ if idx::recognises(bytes) => Some(Self::Idx),
             // `P5` may also begin a table.
