@@ -4,6 +4,8 @@
 //! memory or straight from a file. A [`Dataset`] is a source together with what is known about it:
 //! labels, the names of columns, the size of the pictures.
 
+mod activations;
+mod arrow;
 mod batches;
 mod chosen;
 mod demo;
@@ -29,6 +31,7 @@ mod source;
 pub mod synthetic_faces;
 mod table;
 
+pub use activations::row_integers;
 pub use batches::{Batch, Batches, Reading, with_batches};
 pub use chosen::{Chosen, evenly};
 pub use describe::{ClassCount, ColumnSummary, Description, Place, describe};

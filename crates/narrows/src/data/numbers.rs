@@ -42,6 +42,10 @@ impl Kind {
         }
     }
 
+    pub(super) fn is_whole(self) -> bool {
+        !matches!(self, Self::Bool | Self::F16 | Self::Bf16 | Self::F32 | Self::F64)
+    }
+
     pub(super) fn element(self) -> Element {
         match self {
             Self::U8 => Element::U8,

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use super::mapped::Content;
 use super::nearest::did_you_mean;
 use super::numbers::Numbers;
-use super::shards::{self, Shards};
 use super::source::Source;
-use super::{Dataset, Element, demo, idx, images, labels, npy, npz, resized, safetensors, table};
+use super::{
+    Dataset, Element, activations, arrow, demo, idx, images, labels, npy, npz, resized,
+    safetensors, table,
+};
 use crate::error::{Error, Result};
 
 /// The formats that are read, as a message lists them.
-const FORMATS: &str = "npy, npz, idx (each also gzipped), safetensors, csv, tsv, txt, png, jpeg, pgm, \
-                       ppm, a folder of images or of activations";
+const FORMATS: &str = "npy, npz, idx (each also gzipped), safetensors, arrow, csv, tsv, txt, png, jpeg, \
+                       pgm, ppm, a folder of images or of activations";
 
 /// How a set is to be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,8 +83,9 @@ pub(super) fn open_path(spec: &str, options: &OpenOptions) -> Result<Dataset> {
         Error::mistake("open", FORMATS, format!("'{spec}', which is none of them"), "convert it")
     })?;
     refuse_unused(spec, options, format == Format::Image, format == Format::Table)?;
-    if member.is_some() && !matches!(format, Format::Npz | Format::Safetensors) {
-        return Err(no_members(&path, "a npz archive or a safetensors file"));
+    let with_members = matches!(format, Format::Npz | Format::Safetensors | Format::Arrow);
+    if member.is_some() && !with_members {
+        return Err(no_members(&path));
     }
     match format {
         Format::Npy => array(&path, content, npy::header),
@@ -95,36 +98,35 @@ pub(super) fn open_path(spec: &str, options: &OpenOptions) -> Result<Dataset> {
             let element = rows.kind().element();
             Ok(from_source(rows, element, content.hash))
         }
+        Format::Arrow => {
+            let rows = arrow::open(std::slice::from_ref(&path), member.as_deref())?.rows;
+            let element = rows.kind().element();
+            Ok(from_source(rows, element, content.hash))
+        }
         Format::Image => images::open_one(&path, content, options),
         Format::Table => table::open(&path, &content, options),
     }
 }
 
-/// Opens a folder: a store of activations or images.
+/// Opens a folder: of activations or of images.
 fn open_folder(
     spec: &str,
     path: &Path,
     member: Option<&str>,
     options: &OpenOptions,
 ) -> Result<Dataset> {
-    let is_store = [shards::MANIFEST, shards::UNFINISHED].iter().any(|f| path.join(f).is_file());
-    refuse_unused(spec, options, !is_store, false)?;
-    if member.is_some() {
-        return Err(no_members(path, "a npz archive or a safetensors file"));
+    let activations = activations::is_folder(path);
+    refuse_unused(spec, options, !activations, false)?;
+    match member {
+        _ if activations => activations::open_folder(path, member),
+        Some(_) => Err(no_members(path)),
+        None => images::open_folder(path, options),
     }
-    if !is_store {
-        return images::open_folder(path, options);
-    }
-    let rows = Shards::open(path)?;
-    let element = rows.manifest().element.in_dataset();
-    // The manifest names the hash of every shard.
-    let hash = Content::of(&path.join(shards::MANIFEST))?.hash;
-    Ok(from_source(rows, element, hash))
 }
 
-fn no_members(path: &Path, expected: &str) -> Error {
-    let got = format!("'{}'", path.display());
-    Error::mistake("open", format!("{expected} before '#'"), got, "give the path alone")
+fn no_members(path: &Path) -> Error {
+    let expected = "npz, safetensors or a data set of Arrow before '#'";
+    Error::mistake("open", expected, format!("'{}'", path.display()), "give the path alone")
 }
 
 type Header = fn(&Path, &[u8]) -> Result<(super::numbers::Layout, usize)>;
@@ -140,7 +142,11 @@ fn dataset(numbers: Numbers, content_hash: String) -> Dataset {
     Dataset { image, ..from_source(numbers, element, content_hash) }
 }
 
-fn from_source(rows: impl Source + 'static, element: Element, content_hash: String) -> Dataset {
+pub(super) fn from_source(
+    rows: impl Source + 'static,
+    element: Element,
+    content_hash: String,
+) -> Dataset {
     Dataset {
         name: String::new(),
         element,
@@ -160,6 +166,7 @@ pub(super) enum Format {
     Npz,
     Idx,
     Safetensors,
+    Arrow,
     Image,
     Table,
 }
@@ -171,6 +178,7 @@ impl Format {
         match bytes {
             _ if npy::recognises(bytes) => Some(Self::Npy),
             _ if safetensors::recognises(bytes) => Some(Self::Safetensors),
+            _ if arrow::recognises(bytes) => Some(Self::Arrow),
             _ if npz::recognises(bytes) => Some(Self::Npz),
             _ if idx::recognises(bytes) => Some(Self::Idx),
             // `P5` may also begin a table.
