@@ -37,6 +37,16 @@ impl Source for Chosen<'_> {
     fn read_f64(&self, start: usize, out: &mut [f64]) -> Result<()> {
         self.read(start, out)
     }
+    fn gather_f32(&self, places: &[usize], out: &mut [f32]) -> Result<()> {
+        let places: Vec<usize> = places.iter().map(|&place| self.places[place]).collect();
+        self.source.gather_f32(&places, out)
+    }
+    fn whereabouts(&self, row: usize) -> String {
+        self.source.whereabouts(self.places[row])
+    }
+    fn bytes_read(&self) -> u64 {
+        self.source.bytes_read()
+    }
     fn mark_filled(&self, start: usize, out: &mut [bool]) -> Result<bool> {
         let marks = out.chunks_exact_mut(self.dim().max(1));
         self.places[start..].iter().zip(marks).try_fold(false, |any, (&place, marks)| {
@@ -62,6 +72,10 @@ mod tests {
         let mut out = [0.0_f64; 4];
         chosen.read_f64(1, &mut out).expect("reads");
         assert_eq!(out, [0.0, 1.0, 4.0, 5.0]);
+        let mut out = [0.0_f32; 4];
+        chosen.gather_f32(&[1, 0], &mut out).expect("reads");
+        assert_eq!(out, [0.0, 1.0, 4.0, 5.0]);
+        assert_eq!(chosen.whereabouts(0), "row 3");
     }
 
     /// Every row whose place is odd was filled.

@@ -322,6 +322,9 @@ fn numbers(element: Element) -> &'static str {
     match element {
         Element::U8 => "whole, 0 to 255 (one byte each)",
         Element::Integer => "whole",
+        Element::Int8 => "whole, one byte each, with a scale for every row (int8)",
+        Element::F16 => "half precision (f16)",
+        Element::Bf16 => "brain floating point (bf16)",
         Element::F32 => "single precision (f32)",
         Element::F64 => "double precision (f64)",
         Element::Text => "read from text",

@@ -4,9 +4,13 @@
 //! memory or straight from a file. A [`Dataset`] is a source together with what is known about it:
 //! labels, the names of columns, the size of the pictures.
 
+mod activations;
+mod arrow;
+mod batches;
 mod chosen;
 mod demo;
 mod describe;
+mod extents;
 mod idx;
 mod images;
 mod labels;
@@ -17,18 +21,27 @@ mod npy;
 mod npz;
 mod numbers;
 mod open;
+mod order;
+mod positioned;
 mod prepare;
 mod resized;
+mod safetensors;
+pub(crate) mod shards;
 mod source;
 pub mod synthetic_faces;
 mod table;
 
+pub use activations::row_integers;
+pub use batches::{Batch, Batches, Reading, with_batches};
 pub use chosen::{Chosen, evenly};
 pub use describe::{ClassCount, ColumnSummary, Description, Place, describe};
+pub use extents::RowIntegers;
 pub(crate) use nearest::did_you_mean;
 pub(crate) use npy::MAGIC as NPY_MAGIC;
 pub use open::{OpenOptions, open};
+pub use order::{Order, Shuffle};
 pub use prepare::{Missing, Preparation, PrepareConfig, Prepared, Scale};
+pub use shards::{Manifest, Shard, ShardCheck, ShardElement, Shards, verify_shards};
 pub use source::{Precision, ReadRows, Source};
 
 /// A source of rows and what is known about it.
@@ -59,6 +72,12 @@ pub enum Element {
     U8,
     /// Other whole numbers, signed or not.
     Integer,
+    /// Whole numbers of one byte with a scale for every row.
+    Int8,
+    /// Half precision: 5 bits of exponent, 10 of fraction.
+    F16,
+    /// Brain floating point: 8 bits of exponent, 7 of fraction.
+    Bf16,
     /// Single precision.
     F32,
     /// Double precision.

@@ -61,6 +61,7 @@ fn element(descr: &str) -> Option<(Kind, bool)> {
         "i4" => Kind::I32,
         "u8" => Kind::U64,
         "i8" => Kind::I64,
+        "f2" => Kind::F16,
         "f4" => Kind::F32,
         "f8" => Kind::F64,
         _ => return None,
@@ -77,7 +78,7 @@ fn unsupported(path: &Path, descr: &str) -> Error {
         descr.split(", 'fortran").next().unwrap_or(descr).chars().take(40).collect();
     Error::bad_file(
         path,
-        format!("its numbers are of type {shown}, not bool, int8 to int64 or float32 or float64"),
+        format!("its numbers are of type {shown}, not bool, int8 to int64 or float16 to float64"),
         "save it again after `.astype('float32')`",
     )
 }

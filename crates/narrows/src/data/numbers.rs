@@ -2,11 +2,15 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 
 use super::mapped::Bytes;
 use super::source::{Precision, Source};
 use super::{Element, ImageShape};
+use crate::compute::{Real, wide};
 use crate::error::{Error, Result};
 
 /// The type of a stored number.
@@ -21,6 +25,8 @@ pub(super) enum Kind {
     I32,
     U64,
     I64,
+    F16,
+    Bf16,
     F32,
     F64,
 }
@@ -30,25 +36,31 @@ impl Kind {
     pub(super) fn size(self) -> usize {
         match self {
             Self::Bool | Self::U8 | Self::I8 => 1,
-            Self::U16 | Self::I16 => 2,
+            Self::U16 | Self::I16 | Self::F16 | Self::Bf16 => 2,
             Self::U32 | Self::I32 | Self::F32 => 4,
             Self::U64 | Self::I64 | Self::F64 => 8,
         }
     }
 
-    fn element(self) -> Element {
+    pub(super) fn is_whole(self) -> bool {
+        !matches!(self, Self::Bool | Self::F16 | Self::Bf16 | Self::F32 | Self::F64)
+    }
+
+    pub(super) fn element(self) -> Element {
         match self {
             Self::U8 => Element::U8,
+            Self::F16 => Element::F16,
+            Self::Bf16 => Element::Bf16,
             Self::F32 => Element::F32,
             Self::F64 => Element::F64,
             _ => Element::Integer,
         }
     }
 
-    fn precision(self) -> Precision {
+    pub(super) fn precision(self) -> Precision {
         match self {
-            Self::Bool | Self::U8 | Self::I8 | Self::U16 | Self::I16 | Self::F32 => Precision::F32,
             Self::U32 | Self::I32 | Self::U64 | Self::I64 | Self::F64 => Precision::F64,
+            _ => Precision::F32,
         }
     }
 }
@@ -114,6 +126,8 @@ pub(super) struct Numbers {
     columns: Option<Vec<usize>>,
     /// Bytes read since pages were last given back.
     resident: AtomicUsize,
+    /// Bytes read since the file was opened.
+    bytes_read: AtomicU64,
 }
 
 impl Numbers {
@@ -151,7 +165,8 @@ impl Numbers {
         }
         let columns = layout.fortran.then(|| layout.fortran_columns());
         let dim = shape[1..].iter().product();
-        Ok(Self { bytes, start: data.start, layout, dim, columns, resident: AtomicUsize::new(0) })
+        let (resident, bytes_read) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Ok(Self { bytes, start: data.start, layout, dim, columns, resident, bytes_read })
     }
 
     pub(super) fn element(&self) -> Element {
@@ -180,7 +195,9 @@ impl Numbers {
 
     fn count_read(&self, values: usize) {
         let pieces = self.columns.as_ref().map_or(1, Vec::len);
-        let read = values * self.layout.kind.size() + pieces * BROUGHT_ALONG;
+        let asked = values * self.layout.kind.size();
+        self.bytes_read.fetch_add(asked as u64, Ordering::Relaxed);
+        let read = asked + pieces * BROUGHT_ALONG;
         if self.resident.fetch_add(read, Ordering::Relaxed) + read > RESIDENT {
             self.resident.store(0, Ordering::Relaxed);
             self.bytes.release();
@@ -231,6 +248,9 @@ impl Source for Numbers {
         self.read(start, out);
         Ok(())
     }
+    fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
+    }
 }
 
 /// A shape as Python writes it.
@@ -242,16 +262,23 @@ pub(super) fn shown(shape: &[usize]) -> String {
 }
 
 /// What stored numbers are decoded into.
-trait Decode: bytemuck::Pod {
+pub(super) trait Decode: Real {
     /// The stored type that needs no decoding.
     const KIND: Kind;
+    /// Decodes the numbers of `kind` in `bytes`, big-endian or not, one for each of `out`.
     fn decode<'a>(kind: Kind, big: bool, bytes: &[u8], out: impl Iterator<Item = &'a mut Self>);
+    /// As [`Decode::decode`], of little-endian numbers that lie one after the other.
+    fn decode_all(kind: Kind, bytes: &[u8], out: &mut [Self]);
 }
 
+/// Half-precision numbers that are widened together, for which processors have an instruction.
+const TOGETHER: usize = 64;
+
 macro_rules! decodes_into {
-    ($real:ty, $kind:expr) => {
+    ($real:ty, $kind:expr, $widen_halves:ident) => {
         impl Decode for $real {
             const KIND: Kind = $kind;
+            #[inline(always)]
             fn decode<'a>(
                 kind: Kind,
                 big: bool,
@@ -259,11 +286,20 @@ macro_rules! decodes_into {
                 out: impl Iterator<Item = &'a mut Self>,
             ) {
                 macro_rules! each {
+                    (f16) => {
+                        each!(f16, |value: f16| <$real>::from(value))
+                    };
+                    (bf16) => {
+                        each!(bf16, |value: bf16| <$real>::from(value))
+                    };
                     ($stored:ty) => {
+                        each!($stored, |value| value as $real)
+                    };
+                    ($stored:ty, $widen:expr) => {
                         if big {
-                            fill(bytes, out, |bytes| <$stored>::from_be_bytes(bytes) as $real)
+                            fill(bytes, out, |bytes| $widen(<$stored>::from_be_bytes(bytes)))
                         } else {
-                            fill(bytes, out, |bytes| <$stored>::from_le_bytes(bytes) as $real)
+                            fill(bytes, out, |bytes| $widen(<$stored>::from_le_bytes(bytes)))
                         }
                     };
                 }
@@ -277,16 +313,33 @@ macro_rules! decodes_into {
                     Kind::I32 => each!(i32),
                     Kind::U64 => each!(u64),
                     Kind::I64 => each!(i64),
+                    Kind::F16 => each!(f16),
+                    Kind::Bf16 => each!(bf16),
                     Kind::F32 => each!(f32),
                     Kind::F64 => each!(f64),
+                }
+            }
+            fn decode_all(kind: Kind, bytes: &[u8], out: &mut [Self]) {
+                if kind != Kind::F16 {
+                    return wide(
+                        #[inline(always)]
+                        || Self::decode(kind, false, bytes, out.iter_mut()),
+                    );
+                }
+                for (bytes, out) in bytes.chunks(2 * TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+                    let mut halves = [f16::ZERO; TOGETHER];
+                    let halves = &mut halves[..out.len()];
+                    fill(bytes, halves.iter_mut(), f16::from_le_bytes);
+                    halves.$widen_halves(out);
                 }
             }
         }
     };
 }
-decodes_into!(f32, Kind::F32);
-decodes_into!(f64, Kind::F64);
+decodes_into!(f32, Kind::F32, convert_to_f32_slice);
+decodes_into!(f64, Kind::F64, convert_to_f64_slice);
 
+#[inline(always)]
 fn fill<'a, T: 'a, const SIZE: usize>(
     bytes: &[u8],
     out: impl Iterator<Item = &'a mut T>,

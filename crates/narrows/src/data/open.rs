@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 use super::mapped::Content;
 use super::nearest::did_you_mean;
 use super::numbers::Numbers;
-use super::{Dataset, demo, idx, images, labels, npy, npz, resized, table};
+use super::source::Source;
+use super::{
+    Dataset, Element, activations, arrow, demo, idx, images, labels, npy, npz, resized,
+    safetensors, table,
+};
 use crate::error::{Error, Result};
 
 /// The formats that are read, as a message lists them.
-const FORMATS: &str = "npy, npz, idx (each also gzipped), csv, tsv, txt, png, jpeg, pgm, ppm or a \
-                       folder of images";
+const FORMATS: &str = "npy, npz, idx (each also gzipped), safetensors, arrow, csv, tsv, txt, png, jpeg, \
+                       pgm, ppm, a folder of images or of activations";
 
 /// How a set is to be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,18 +30,19 @@ pub struct OpenOptions {
     pub labels: Option<String>,
 }
 
-/// Opens the set called `spec`: a file, a folder of images, an array in a npz file (`PATH#name`)
-/// or a built-in set (`demo:NAME`).
+/// Opens the set called `spec`: a file, a folder of images or a store of activations, an array in a
+/// npz file or a tensor in a safetensors file (`PATH#name`), or a built-in set (`demo:NAME`).
 ///
 /// Files of npy, idx and uncompressed npz are mapped, so that only the blocks that are read take
-/// memory; compressed files, tables and images are held in memory.
+/// memory; safetensors and stores are read by the piece; compressed files, tables and images are held
+/// in memory.
 ///
 /// A relative path that does not exist here is looked for in the folder that the environment variable
 /// NARROWS_DATA names.
 ///
 /// [`Dataset::content_hash`] is the hash of the file; above 64 MiB it is a fingerprint, the hash of
 /// the length and of the first, middle and last 16 MiB. Of a folder the names and bytes of all
-/// images are hashed.
+/// images are hashed, of a store its manifest.
 ///
 /// # Errors
 /// If there is no such file, its format is not known, it is damaged or it holds no rows; if
@@ -71,21 +76,16 @@ pub fn open(spec: &str, options: &OpenOptions) -> Result<Dataset> {
 pub(super) fn open_path(spec: &str, options: &OpenOptions) -> Result<Dataset> {
     let (path, member) = split(spec)?;
     if path.is_dir() {
-        refuse_unused(spec, options, true, false)?;
-        return images::open_folder(&path, options);
+        return open_folder(spec, &path, member.as_deref(), options);
     }
     let content = Content::of(&path)?;
     let format = Format::of(&path, &content.bytes).ok_or_else(|| {
         Error::mistake("open", FORMATS, format!("'{spec}', which is none of them"), "convert it")
     })?;
     refuse_unused(spec, options, format == Format::Image, format == Format::Table)?;
-    if member.is_some() && format != Format::Npz {
-        return Err(Error::mistake(
-            "open",
-            "a npz archive before '#'",
-            format!("'{}'", path.display()),
-            "give the path alone",
-        ));
+    let with_members = matches!(format, Format::Npz | Format::Safetensors | Format::Arrow);
+    if member.is_some() && !with_members {
+        return Err(no_members(&path));
     }
     match format {
         Format::Npy => array(&path, content, npy::header),
@@ -93,9 +93,40 @@ pub(super) fn open_path(spec: &str, options: &OpenOptions) -> Result<Dataset> {
         Format::Npz => {
             Ok(dataset(npz::open(&path, content.bytes, member.as_deref())?, content.hash))
         }
+        Format::Safetensors => {
+            let rows = safetensors::open(&path, member.as_deref())?;
+            let element = rows.kind().element();
+            Ok(from_source(rows, element, content.hash))
+        }
+        Format::Arrow => {
+            let rows = arrow::open(std::slice::from_ref(&path), member.as_deref())?.rows;
+            let element = rows.kind().element();
+            Ok(from_source(rows, element, content.hash))
+        }
         Format::Image => images::open_one(&path, content, options),
         Format::Table => table::open(&path, &content, options),
     }
+}
+
+/// Opens a folder: of activations or of images.
+fn open_folder(
+    spec: &str,
+    path: &Path,
+    member: Option<&str>,
+    options: &OpenOptions,
+) -> Result<Dataset> {
+    let activations = activations::is_folder(path);
+    refuse_unused(spec, options, !activations, false)?;
+    match member {
+        _ if activations => activations::open_folder(path, member),
+        Some(_) => Err(no_members(path)),
+        None => images::open_folder(path, options),
+    }
+}
+
+fn no_members(path: &Path) -> Error {
+    let expected = "npz, safetensors or a data set of Arrow before '#'";
+    Error::mistake("open", expected, format!("'{}'", path.display()), "give the path alone")
 }
 
 type Header = fn(&Path, &[u8]) -> Result<(super::numbers::Layout, usize)>;
@@ -107,11 +138,20 @@ fn array(path: &Path, content: Content, header: Header) -> Result<Dataset> {
 }
 
 fn dataset(numbers: Numbers, content_hash: String) -> Dataset {
+    let (element, image) = (numbers.element(), numbers.image());
+    Dataset { image, ..from_source(numbers, element, content_hash) }
+}
+
+pub(super) fn from_source(
+    rows: impl Source + 'static,
+    element: Element,
+    content_hash: String,
+) -> Dataset {
     Dataset {
         name: String::new(),
-        element: numbers.element(),
-        image: numbers.image(),
-        rows: Box::new(numbers),
+        element,
+        image: None,
+        rows: Box::new(rows),
         labels: None,
         columns: Vec::new(),
         row_names: Vec::new(),
@@ -125,6 +165,8 @@ pub(super) enum Format {
     Npy,
     Npz,
     Idx,
+    Safetensors,
+    Arrow,
     Image,
     Table,
 }
@@ -135,6 +177,8 @@ impl Format {
         let text = table::extension(path).is_some();
         match bytes {
             _ if npy::recognises(bytes) => Some(Self::Npy),
+            _ if safetensors::recognises(bytes) => Some(Self::Safetensors),
+            _ if arrow::recognises(bytes) => Some(Self::Arrow),
             _ if npz::recognises(bytes) => Some(Self::Npz),
             _ if idx::recognises(bytes) => Some(Self::Idx),
             // `P5` may also begin a table.

@@ -59,6 +59,16 @@ pub trait Source: Send + Sync {
         Ok(())
     }
 
+    /// Where a row lies, for messages: `row 3`, or the row of a file of many.
+    fn whereabouts(&self, row: usize) -> String {
+        format!("row {}", row + 1)
+    }
+
+    /// Bytes that were read of files since the source was opened; 0 where the rows are in memory.
+    fn bytes_read(&self) -> u64 {
+        0
+    }
+
     /// Marks the values that are missing in the data and are only filled in as they are read, in
     /// the rows that [`Source::read_f32`] would read; says whether there are any.
     ///

@@ -1,6 +1,6 @@
 //! Files that are written aside and renamed: what was there before stays whole until the end.
 
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -41,6 +41,23 @@ impl Aside {
         file.as_file().sync_all().map_err(|error| Error::write(&path, error))?;
         file.persist(&path).map_err(|error| Error::write(&path, error.error))?;
         Ok(())
+    }
+
+    /// Writes over the first bytes of the file.
+    pub(super) fn overwrite_start(&mut self, bytes: &[u8]) -> Result<()> {
+        let file = self.file.as_file_mut();
+        let done = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(bytes));
+        done.map_err(|error| Error::write(&self.path, error))
+    }
+
+    /// The hash of all that was written (blake3, hexadecimal).
+    pub(super) fn hash(&mut self) -> Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        let file = self.file.as_file_mut();
+        let done =
+            file.seek(SeekFrom::Start(0)).and_then(|_| hasher.update_reader(file).map(|_| ()));
+        done.map_err(|error| Error::read(&self.path, error))?;
+        Ok(hasher.finalize().to_hex().to_string())
     }
 
     /// Names the file that could not be written.

@@ -20,6 +20,7 @@ mod json;
 mod npy;
 pub(crate) mod pca;
 mod run;
+mod shards;
 mod state;
 mod weights;
 
@@ -29,5 +30,6 @@ pub use image::write_image;
 pub use json::{read_json, write_json};
 pub use npy::{NpyWriter, write_npy};
 pub use run::Run;
+pub use shards::{ShardOptions, ShardWriter};
 pub use state::{read_state, write_state};
 pub use weights::Weights;
