@@ -20,6 +20,7 @@ mod sift;
 mod softmax;
 mod sparse_rows;
 mod thin_out;
+mod vectors;
 
 /// How many threads share the work: as many as the processor has, or as the environment variable
 /// `RAYON_NUM_THREADS` says. No result depends on it.
@@ -50,3 +51,4 @@ pub use sift::{Entry, Sifted, Wanted};
 pub use softmax::softmax_rows;
 pub use sparse_rows::SparseRows;
 pub use thin_out::{drop_out, keep_largest};
+pub use vectors::{add_scaled, dot};

@@ -4,6 +4,7 @@
 //! goes on from a checkpoint gives the bits of training that never stopped.
 
 mod augmentation;
+pub mod dictionary;
 mod few_labels;
 mod finetune;
 mod lbfgs;
@@ -274,7 +275,7 @@ fn split(rows: usize, options: &TrainOptions) -> Result<(Vec<usize>, Vec<usize>)
     Ok((order, held_out))
 }
 
-fn interrupted() -> Error {
+pub(crate) fn interrupted() -> Error {
     Error::Interrupted { operation: "train".to_owned(), remedy: "go on with --resume".to_owned() }
 }
 

@@ -1,0 +1,318 @@
+//! Latents: what all rows tell each of them, and its step, while its parameters are in the cache.
+//!
+//! ```text
+//! g_D = Σ_rows zⱼ·G_row + (∂L/∂νⱼ)·Dⱼ/νⱼ       g_E = Σ_rows (∂L/∂<x − c, Eⱼ>)·(x − c)
+//! unit norm    g_D ← g_D − <g_D, Dⱼ>·Dⱼ          after the step Dⱼ ← Dⱼ/‖Dⱼ‖
+//! tied         g ← g_E + g_D, D = M/‖M‖           g_M = (g − <g, D>·D)/‖M‖
+//! c            g_c = Σ_rows G_row − Σⱼ (Σ_rows ∂L/∂<x − c, Eⱼ>)·Eⱼ    the second where c is taken from x
+//! ```
+//!
+//! Only rows in which a latent has a code are visited, in their order, by the one thread that has the
+//! latent: no sum is shared. No gradient is kept: where their common length has to be known before the
+//! step, they are summed twice, which reads less memory than to keep them would.
+//!
+//! Differs from: others, which clip before the part along Dⱼ is taken away.
+
+use rayon::prelude::*;
+
+use super::codes::{Code, Codes};
+use super::learned::{Adam, Learned, Rows};
+use super::options::DecoderNorm;
+use super::row_pass::group_of;
+use super::rule::Rule;
+use crate::compute::{Matrix, add_scaled, dot, wide};
+
+/// Latents that one task takes.
+const PIECE: usize = 64;
+
+/// The parameters that belong to latents.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct LatentParameters {
+    /// E, or M where weights are tied.
+    pub(super) encoder: Learned,
+    /// D; it only follows M where weights are tied.
+    pub(super) decoder: Learned,
+    /// b.
+    pub(super) bias: Learned,
+    /// θ or r; nothing where the kind has neither.
+    pub(super) first: Learned,
+    /// m of a gated dictionary.
+    pub(super) second: Learned,
+    /// ν.
+    pub(super) norms: Vec<f32>,
+}
+
+/// What a step knows of a batch.
+pub(super) struct LatentPass<'a> {
+    pub(super) rule: Rule<'a>,
+    pub(super) codes: &'a Codes,
+    /// Codes of dead latents, and the derivatives `(B, o)` by what they rebuild.
+    pub(super) revived: Option<(&'a Codes, &'a Matrix)>,
+    /// x − c, or x.
+    pub(super) input: &'a Matrix,
+    /// What each row tells, `(B, G·o)`.
+    pub(super) gradient: &'a Matrix,
+    pub(super) widths: &'a [usize],
+    pub(super) norm: DecoderNorm,
+    pub(super) tied: bool,
+    /// Whether c is taken from the input.
+    pub(super) centred: bool,
+    /// Whether θ is kept from falling below 0.
+    pub(super) first_is_positive: bool,
+}
+
+/// The gradient of one latent.
+#[derive(Debug, Default)]
+struct Told {
+    encoder: Vec<f32>,
+    decoder: Vec<f32>,
+    bias: f32,
+    numbers: [f32; 2],
+    /// `Σ_rows ∂L/∂<x − c, Eⱼ>`.
+    through: f32,
+}
+
+/// What the sums over latents come to.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Measured {
+    /// The square of the length of all gradients together.
+    pub(super) squares: f64,
+    /// `Σⱼ (Σ_rows …)·Eⱼ`, `(d)`; empty where c is not taken from the input.
+    pub(super) shift: Vec<f32>,
+}
+
+impl Measured {
+    fn add(mut self, more: &Self) -> Self {
+        self.squares += more.squares;
+        match self.shift.len() {
+            0 => self.shift.clone_from(&more.shift),
+            _ => add_scaled(&mut self.shift, 1.0, &more.shift),
+        }
+        self
+    }
+}
+
+impl LatentPass<'_> {
+    /// The length of the gradients, and what the latents tell c.
+    pub(super) fn measure(&self, parameters: &LatentParameters) -> Measured {
+        let latents = parameters.encoder.value.rows();
+        let pieces = latents.div_ceil(PIECE);
+        let parts: Vec<Measured> = (0..pieces)
+            .into_par_iter()
+            .map(|piece| {
+                let own = piece * PIECE..((piece + 1) * PIECE).min(latents);
+                wide(
+                    #[inline(always)]
+                    || self.measure_piece(parameters, own),
+                )
+            })
+            .collect();
+        parts.iter().fold(Measured::default(), Measured::add)
+    }
+
+    #[inline(always)]
+    fn measure_piece(
+        &self,
+        parameters: &LatentParameters,
+        latents: std::ops::Range<usize>,
+    ) -> Measured {
+        let mut told = self.silence();
+        let shift = vec![0.0; if self.centred { self.input.cols() } else { 0 }];
+        let mut measured = Measured { squares: 0.0, shift };
+        for latent in latents {
+            if !self.speaks(latent) {
+                continue;
+            }
+            let encoder = parameters.encoder.value.row(latent);
+            let decoder = parameters.decoder.value.row(latent);
+            self.tell(latent, encoder, decoder, parameters.norms[latent], &mut told);
+            if self.centred {
+                add_scaled(&mut measured.shift, told.through, encoder);
+            }
+            let rows = dot(&told.encoder, &told.encoder) + dot(&told.decoder, &told.decoder);
+            let [first, second] = told.numbers;
+            let numbers = told.bias * told.bias + first * first + second * second;
+            measured.squares += f64::from(rows) + f64::from(numbers);
+        }
+        measured
+    }
+
+    /// One step of all latents.
+    pub(super) fn step(&self, parameters: &mut LatentParameters, adam: Adam) {
+        let latents = parameters.encoder.value.rows();
+        let LatentParameters { encoder, decoder, bias, first, second, norms } = parameters;
+        let numbers = bias.pieces(PIECE).zip(first.pieces(PIECE)).zip(second.pieces(PIECE));
+        let rows = encoder.pieces(PIECE).zip(decoder.pieces(PIECE)).zip(norms.chunks_mut(PIECE));
+        let pieces = rows.zip(numbers).take(latents.div_ceil(PIECE)).enumerate();
+        let pieces: Vec<Piece<'_>> = pieces
+            .map(|(index, (((encoder, decoder), norms), ((bias, first), second)))| Piece {
+                first_latent: index * PIECE,
+                encoder,
+                decoder,
+                norms,
+                numbers: [bias, first, second],
+            })
+            .collect();
+        pieces.into_par_iter().for_each(|piece| {
+            wide(
+                #[inline(always)]
+                || self.step_piece(piece, adam),
+            );
+        });
+    }
+
+    #[inline(always)]
+    fn step_piece(&self, mut piece: Piece<'_>, adam: Adam) {
+        let mut told = self.silence();
+        for index in 0..piece.norms.len() {
+            let latent = piece.first_latent + index;
+            if self.speaks(latent) {
+                let (encoder, decoder) = (piece.encoder.row(index), piece.decoder.row(index));
+                self.tell(latent, encoder, decoder, piece.norms[index], &mut told);
+                piece.encoder.step(index, adam, &told.encoder);
+                if !self.tied {
+                    piece.decoder.step(index, adam, &told.decoder);
+                }
+                let gradients = [told.bias, told.numbers[0], told.numbers[1]];
+                for (numbers, gradient) in piece.numbers.iter_mut().zip(gradients) {
+                    if !numbers.value.is_empty() {
+                        numbers.step(index, adam, &[gradient]);
+                    }
+                }
+            } else {
+                piece.encoder.rest(index, adam);
+                if !self.tied {
+                    piece.decoder.rest(index, adam);
+                }
+                for numbers in piece.numbers.iter_mut().filter(|own| !own.value.is_empty()) {
+                    numbers.rest(index, adam);
+                }
+            }
+            self.settle(&mut piece, index);
+        }
+    }
+
+    /// Brings what has to hold of a latent's parameters about again.
+    #[inline(always)]
+    fn settle(&self, piece: &mut Piece<'_>, index: usize) {
+        if self.first_is_positive {
+            piece.numbers[1].value[index] = piece.numbers[1].value[index].max(0.0);
+        }
+        let width = piece.decoder.width;
+        let decoder = &mut piece.decoder.value[index * width..(index + 1) * width];
+        if self.tied {
+            let free = &piece.encoder.value[index * width..(index + 1) * width];
+            piece.norms[index] = bring_to_unit(free, decoder);
+            return;
+        }
+        let length = dot(decoder, decoder).sqrt();
+        match self.norm {
+            DecoderNorm::Unit if length > 0.0 => {
+                decoder.iter_mut().for_each(|value| *value /= length);
+            }
+            DecoderNorm::Unit => {}
+            DecoderNorm::Weighted => piece.norms[index] = length,
+        }
+    }
+
+    fn silence(&self) -> Told {
+        let output = self.gradient.cols() / self.widths.len();
+        Told {
+            encoder: vec![0.0; self.input.cols()],
+            decoder: vec![0.0; output],
+            ..Told::default()
+        }
+    }
+
+    /// Whether any row tells a latent anything.
+    #[inline(always)]
+    fn speaks(&self, latent: usize) -> bool {
+        let revived = self.revived.is_some_and(|(codes, _)| codes.count(latent) > 0);
+        revived || self.codes.count(latent) > 0
+    }
+
+    /// Sums the gradient of one latent.
+    #[inline(always)]
+    fn tell(&self, latent: usize, encoder: &[f32], decoder: &[f32], norm: f32, told: &mut Told) {
+        told.encoder.fill(0.0);
+        told.decoder.fill(0.0);
+        (told.bias, told.numbers, told.through) = (0.0, [0.0; 2], 0.0);
+        let width = decoder.len();
+        let group = group_of(self.widths, latent);
+        let mut by_norm = 0.0;
+        for code in self.codes.of(latent) {
+            let gradient =
+                &self.gradient.row(code.row as usize)[group * width..(group + 1) * width];
+            if code.value != 0.0 {
+                add_scaled(&mut told.decoder, code.value, gradient);
+            }
+            self.hear(code, told);
+            by_norm += self.rule.to_norm(code);
+            let [first, second] = self.rule.to_numbers(code);
+            told.numbers = [told.numbers[0] + first, told.numbers[1] + second];
+        }
+        if let Some((codes, gradient)) = self.revived {
+            for code in codes.of(latent) {
+                add_scaled(&mut told.decoder, code.value, gradient.row(code.row as usize));
+                told.bias += code.slope;
+                told.through += code.slope;
+                add_scaled(&mut told.encoder, code.slope, self.input.row(code.row as usize));
+            }
+        }
+        if self.tied {
+            return tie(encoder, decoder, norm, told);
+        }
+        match self.norm {
+            DecoderNorm::Unit => {
+                let along = dot(&told.decoder, decoder);
+                add_scaled(&mut told.decoder, -along, decoder);
+            }
+            DecoderNorm::Weighted if by_norm != 0.0 && norm > 0.0 => {
+                add_scaled(&mut told.decoder, by_norm / norm, decoder);
+            }
+            DecoderNorm::Weighted => {}
+        }
+    }
+
+    /// What a code tells the encoder and its bias.
+    #[inline(always)]
+    fn hear(&self, code: &Code, told: &mut Told) {
+        let through = self.rule.to_encoder(code);
+        told.bias += code.slope;
+        if through != 0.0 {
+            told.through += through;
+            add_scaled(&mut told.encoder, through, self.input.row(code.row as usize));
+        }
+    }
+}
+
+/// From g to `g_M`; the decoder's gradient has then been told.
+#[inline(always)]
+fn tie(free: &[f32], unit: &[f32], _norm: f32, told: &mut Told) {
+    let length = dot(free, free).sqrt();
+    let Told { encoder, decoder, .. } = told;
+    add_scaled(encoder, 1.0, decoder);
+    decoder.fill(0.0);
+    let along = dot(encoder, unit);
+    add_scaled(encoder, -along, unit);
+    if length > 0.0 {
+        encoder.iter_mut().for_each(|g| *g /= length);
+    }
+}
+
+/// `out = row/‖row‖`; says 1, the length of `out`.
+#[inline(always)]
+pub(super) fn bring_to_unit(row: &[f32], out: &mut [f32]) -> f32 {
+    let length = dot(row, row).sqrt();
+    let factor = if length > 0.0 { 1.0 / length } else { 0.0 };
+    out.iter_mut().zip(row).for_each(|(out, value)| *out = factor * value);
+    1.0
+}
+
+struct Piece<'a> {
+    first_latent: usize,
+    encoder: Rows<'a>,
+    decoder: Rows<'a>,
+    norms: &'a mut [f32],
+    numbers: [Rows<'a>; 3],
+}

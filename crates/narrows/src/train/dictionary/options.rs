@@ -1,0 +1,287 @@
+//! What a dictionary is made like, and how it is trained.
+
+use serde::{Deserialize, Serialize};
+
+use super::matryoshka;
+use crate::data::Shuffle;
+use crate::error::{Error, Result};
+
+/// Which idea keeps the codes sparse.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A penalty on the sum of the codes: see `l1`.
+    Relu,
+    /// The k largest of each row: see `top_k`.
+    TopK,
+    /// The k largest of each row on average over a batch: see `batch_top_k`.
+    #[default]
+    BatchTopK,
+    /// A learned threshold for each latent: see `jump_relu`.
+    JumpRelu,
+    /// Nested dictionaries, each of which has to rebuild the row: see `matryoshka`.
+    Matryoshka,
+    /// A gate that is learned apart from the size: see `gated`.
+    Gated,
+}
+
+/// How the lengths of the decoder's rows are kept from hiding the codes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecoderNorm {
+    /// Each row of D has length 1; its gradient along the row is taken away.
+    #[default]
+    Unit,
+    /// The rows are free, and what counts a code counts it times the length of its row.
+    Weighted,
+}
+
+/// What is charged for a latent that is active, of a JumpReLU dictionary.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JumpPenalty {
+    /// The same for each: λ·L0.
+    #[default]
+    Step,
+    /// `λ·Σ tanh(s·z·‖D‖)`.
+    Tanh,
+    /// `λ·(2/T)·(L0 − T)²` with T the target.
+    Quadratic,
+}
+
+/// What one dictionary is made like.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DictionaryOptions {
+    /// Which idea keeps the codes sparse.
+    pub kind: Kind,
+    /// Latents.
+    pub latents: usize,
+    /// Codes of a row: exactly (top k), on average (batch top k, matryoshka).
+    pub k: f64,
+    /// λ (α of Cunningham et al.): the weight of the penalty.
+    pub sparsity_weight: f64,
+    /// The L0 that λ is steered to while it learns; of batch top k and the like simply k.
+    pub target_l0: Option<f64>,
+    /// Whether the decoder is the encoder, each row brought to length 1: Cunningham et al.
+    pub tied: bool,
+    /// How the lengths of the decoder's rows are treated.
+    pub decoder_norm: DecoderNorm,
+    /// Whether the decoder's bias is taken from the input; by default unless the target is another.
+    pub centred: Option<bool>,
+    /// Whether the input also passes to the output through a matrix of its own.
+    pub skip: bool,
+    /// JumpReLU: what is charged for an active latent.
+    pub penalty: JumpPenalty,
+    /// JumpReLU: θ at the start.
+    pub threshold: f64,
+    /// JumpReLU: ε, the width over which the step counts as a slope.
+    pub bandwidth: f64,
+    /// JumpReLU: s of the tanh penalty.
+    pub tanh_scale: f64,
+    /// JumpReLU: whether that slope also moves the encoder.
+    pub slope_to_encoder: bool,
+    /// Matryoshka: the widths of the nested dictionaries; by default n/16, n/8, n/4, n/2, n.
+    pub widths: Vec<usize>,
+    /// The weight of the loss that revives dead latents; 0 for none. Not of relu.
+    pub revival_weight: f64,
+    /// How many dead latents that loss takes of a row; by default half the columns of a row.
+    pub revival_k: Option<usize>,
+    /// Rows without a code after which a latent counts as dead.
+    pub dead_after: u64,
+    /// Rows after which dead latents are drawn anew, each time counted from the start.
+    pub resample_at: Vec<u64>,
+    /// The seed of its first weights.
+    pub seed: u64,
+}
+
+impl Default for DictionaryOptions {
+    fn default() -> Self {
+        Self {
+            kind: Kind::default(),
+            latents: 4096,
+            k: 32.0,
+            sparsity_weight: 1.0,
+            target_l0: None,
+            tied: false,
+            decoder_norm: DecoderNorm::default(),
+            centred: None,
+            skip: false,
+            penalty: JumpPenalty::default(),
+            threshold: 0.01,
+            bandwidth: 0.05,
+            tanh_scale: 4.0,
+            slope_to_encoder: false,
+            widths: Vec::new(),
+            revival_weight: 1.0 / 32.0,
+            revival_k: None,
+            dead_after: 10_000_000,
+            resample_at: Vec::new(),
+            seed: 0,
+        }
+    }
+}
+
+/// How dictionaries are trained: the same for all that learn from one pass.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DictionaryTraining {
+    /// Rows that are learned from, all passes together; by default one pass.
+    pub rows: Option<u64>,
+    /// Rows of a step.
+    pub batch_size: usize,
+    /// η; by default 2·10⁻⁴/√(n/2¹⁴).
+    pub learning_rate: Option<f64>,
+    /// The part of training in which η rises from 0.
+    pub warm_up: f64,
+    /// The part of training, its last, in which η falls to 0.
+    pub decay: f64,
+    /// The part of training in which the penalty rises from 0.
+    pub sparsity_warm_up: f64,
+    /// The part of training in which k falls from the columns of a row to its value.
+    pub k_warm_up: f64,
+    /// What the length of all gradients together is brought to where it is more.
+    pub gradient_clip: Option<f64>,
+    /// β₁ of Adam.
+    pub momentum: f64,
+    /// β₂ of Adam.
+    pub second_momentum: f64,
+    /// Whether rows are scaled so that their length is √d on average; undone in what is kept.
+    pub scale: bool,
+    /// The order in which rows are visited.
+    pub shuffle: Shuffle,
+    /// Rows between two lines of the history.
+    pub log_every: u64,
+    /// The seed of the order.
+    pub seed: u64,
+}
+
+impl Default for DictionaryTraining {
+    fn default() -> Self {
+        Self {
+            rows: None,
+            batch_size: 4096,
+            learning_rate: None,
+            warm_up: 0.01,
+            decay: 0.2,
+            sparsity_warm_up: 0.05,
+            k_warm_up: 0.0,
+            gradient_clip: Some(1.0),
+            momentum: 0.9,
+            second_momentum: 0.999,
+            scale: true,
+            shuffle: Shuffle::Global,
+            log_every: 100_000,
+            seed: 0,
+        }
+    }
+}
+
+impl DictionaryTraining {
+    /// The learning rate of a dictionary of so many latents at full height.
+    pub fn full_rate(&self, latents: usize) -> f64 {
+        self.learning_rate.unwrap_or(2e-4 / (latents as f64 / 16384.0).sqrt())
+    }
+
+    /// The part of the full rate when the part `done` of training is done.
+    pub fn rate_factor(&self, done: f64) -> f64 {
+        risen(done, self.warm_up).min(risen(1.0 - done, self.decay))
+    }
+
+    /// The part of the penalty that counts when the part `done` of training is done.
+    pub fn sparsity_factor(&self, done: f64) -> f64 {
+        risen(done, self.sparsity_warm_up)
+    }
+
+    /// The part of its way that k has come when the part `done` of training is done.
+    pub fn k_factor(&self, done: f64) -> f64 {
+        risen(done, self.k_warm_up)
+    }
+
+    /// Refuses what cannot be.
+    ///
+    /// # Errors
+    /// If a number is out of its range.
+    pub fn check(&self) -> Result<()> {
+        let part = |value: f64| (0.0..=1.0).contains(&value);
+        let positive = |value: Option<f64>| value.is_none_or(|v| v.is_finite() && v > 0.0);
+        let checks = [
+            (self.batch_size > 0, "train.batch_size", "at least 1"),
+            (self.rows != Some(0), "train.rows", "at least 1"),
+            (positive(self.learning_rate), "train.learning_rate", "a positive number"),
+            (positive(self.gradient_clip), "train.gradient_clip", "a positive number"),
+            (part(self.warm_up) && part(self.decay), "train.warm_up and decay", "parts of 1"),
+            (part(self.sparsity_warm_up), "train.sparsity_warm_up", "a part of 1"),
+            (part(self.k_warm_up), "train.k_warm_up", "a part of 1"),
+            ((0.0..1.0).contains(&self.momentum), "train.momentum", "0 to below 1"),
+            ((0.0..1.0).contains(&self.second_momentum), "train.second_momentum", "0 to below 1"),
+            (self.log_every > 0, "train.log_every", "at least 1"),
+        ];
+        refuse(&checks)
+    }
+}
+
+impl DictionaryOptions {
+    /// Widths of the nested dictionaries, the last of which is the whole.
+    pub fn nested_widths(&self) -> Vec<usize> {
+        if self.kind != Kind::Matryoshka {
+            return vec![self.latents];
+        }
+        if !self.widths.is_empty() {
+            return self.widths.clone();
+        }
+        matryoshka::default_widths(self.latents)
+    }
+
+    /// Whether λ is what makes the codes sparse.
+    pub fn penalised(&self) -> bool {
+        matches!(self.kind, Kind::Relu | Kind::JumpRelu | Kind::Gated)
+    }
+
+    /// Refuses what cannot be.
+    ///
+    /// # Errors
+    /// If a number is out of its range, or does not go with the kind.
+    pub fn check(&self) -> Result<()> {
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        let widths = self.nested_widths();
+        let rising = widths.windows(2).all(|pair| pair[0] < pair[1]);
+        let counts = !self.penalised();
+        let checks = [
+            (self.latents > 0, "latents", "at least 1"),
+            (!counts || (positive(self.k) && self.k <= self.latents as f64), "k", "0 to latents"),
+            (self.sparsity_weight >= 0.0, "sparsity_weight", "0 or more"),
+            (self.target_l0.is_none_or(positive), "target_l0", "a positive number"),
+            (!self.tied || self.kind == Kind::Relu, "tied", "false, but for kind=\"relu\""),
+            (!self.tied || !self.skip, "skip", "false with tied weights"),
+            (positive(self.bandwidth), "bandwidth", "a positive number"),
+            (self.threshold >= 0.0, "threshold", "0 or more"),
+            (rising && widths.last() == Some(&self.latents), "widths", "rising up to latents"),
+            (widths.first() != Some(&0), "widths", "rising from at least 1"),
+            (self.revival_weight >= 0.0, "revival_weight", "0 or more"),
+            (
+                self.penalty != JumpPenalty::Quadratic || self.target_l0.is_some(),
+                "target_l0",
+                "a number with penalty=\"quadratic\"",
+            ),
+        ];
+        refuse(&checks)
+    }
+}
+
+/// From 0 to 1 in a straight line over the part `over`.
+fn risen(done: f64, over: f64) -> f64 {
+    if over > 0.0 { (done / over).clamp(0.0, 1.0) } else { 1.0 }
+}
+
+fn refuse(checks: &[(bool, &str, &str)]) -> Result<()> {
+    match checks.iter().find(|(holds, ..)| !holds) {
+        Some((_, key, expected)) => Err(Error::mistake(
+            "train a dictionary",
+            format!("{key}: {expected}"),
+            "another value",
+            format!("change {key}"),
+        )),
+        None => Ok(()),
+    }
+}
