@@ -32,6 +32,13 @@ pub(super) struct Codes {
 }
 
 impl Codes {
+    /// No codes of so many rows.
+    pub(super) fn clear(&mut self, rows: usize) {
+        self.codes.clear();
+        self.starts.clear();
+        self.starts.resize(rows + 1, 0);
+    }
+
     /// Takes over the entries of each row.
     pub(super) fn fill(&mut self, rows: &[Vec<Entry>]) {
         self.codes.clear();

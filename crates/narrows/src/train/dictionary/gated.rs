@@ -43,11 +43,7 @@ pub(super) fn back_through_gate(
     let squares = dot(rebuilt, rebuilt);
     for code in codes {
         let j = code.latent as usize;
-        let penalty = match rule {
-            Rule::Gated { weight, norms, .. } => weight * norms[j],
-            _ => 0.0,
-        };
-        code.slope = penalty + share * dot(rebuilt, decoder.row(j));
+        code.slope = rule.gate_slope(j, share * dot(rebuilt, decoder.row(j)));
     }
     squares
 }

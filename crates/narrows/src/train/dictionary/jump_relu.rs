@@ -50,6 +50,12 @@ impl Jump<'_> {
         if before > self.thresholds[j] { before } else { 0.0 }
     }
 
+    /// What lies above it has a code, or lends θ a slope.
+    #[inline(always)]
+    pub(super) fn bound(&self, j: usize) -> f32 {
+        self.thresholds[j] - self.bandwidth / 2.0
+    }
+
     #[inline(always)]
     pub(super) fn charge(&self, value: f32, j: usize) -> f32 {
         match self.penalty {
@@ -112,12 +118,5 @@ impl Jump<'_> {
             JumpPenalty::Tanh => self.weight * self.scale * value * self.tanh_slope(value, j),
             JumpPenalty::Step | JumpPenalty::Quadratic => 0.0,
         }
-    }
-}
-
-/// What lies below θ but near enough to lend it a slope takes part too.
-pub(super) fn bounds(jump: &Jump<'_>, out: &mut [f32]) {
-    for (bound, threshold) in out.iter_mut().zip(jump.thresholds) {
-        *bound = threshold - jump.bandwidth / 2.0;
     }
 }

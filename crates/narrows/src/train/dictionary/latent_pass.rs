@@ -16,6 +16,7 @@
 use rayon::prelude::*;
 
 use super::codes::{Code, Codes};
+use super::dense::Dense;
 use super::learned::{Adam, Learned, Rows};
 use super::options::DecoderNorm;
 use super::row_pass::group_of;
@@ -46,6 +47,8 @@ pub(super) struct LatentParameters {
 pub(super) struct LatentPass<'a> {
     pub(super) rule: Rule<'a>,
     pub(super) codes: &'a Codes,
+    /// Sums over all rows that were made already: there are no codes then.
+    pub(super) dense: Option<&'a Dense>,
     /// Codes of dead latents, and the derivatives `(B, o)` by what they rebuild.
     pub(super) revived: Option<(&'a Codes, &'a Matrix)>,
     /// x − c, or x.
@@ -70,6 +73,18 @@ struct Told {
     numbers: [f32; 2],
     /// `Σ_rows ∂L/∂<x − c, Eⱼ>`.
     through: f32,
+}
+
+impl Told {
+    /// Takes over sums that were made already; says what they tell the norm.
+    #[inline(always)]
+    fn take_over(&mut self, dense: &Dense, latent: usize) -> f32 {
+        self.encoder.copy_from_slice(dense.encoder.row(latent));
+        self.decoder.copy_from_slice(dense.decoder.row(latent));
+        let own = &dense.latents[latent];
+        (self.bias, self.numbers, self.through) = (own.bias, own.numbers, own.through);
+        own.by_norm
+    }
 }
 
 /// What the sums over latents come to.
@@ -228,16 +243,46 @@ impl LatentPass<'_> {
     #[inline(always)]
     fn speaks(&self, latent: usize) -> bool {
         let revived = self.revived.is_some_and(|(codes, _)| codes.count(latent) > 0);
-        revived || self.codes.count(latent) > 0
+        revived || self.dense.is_some() || self.codes.count(latent) > 0
     }
 
     /// Sums the gradient of one latent.
     #[inline(always)]
     fn tell(&self, latent: usize, encoder: &[f32], decoder: &[f32], norm: f32, told: &mut Told) {
+        let by_norm = match self.dense {
+            Some(dense) => told.take_over(dense, latent),
+            None => self.tell_rows(latent, told),
+        };
+        if let Some((codes, gradient)) = self.revived {
+            for code in codes.of(latent) {
+                add_scaled(&mut told.decoder, code.value, gradient.row(code.row as usize));
+                told.bias += code.slope;
+                told.through += code.slope;
+                add_scaled(&mut told.encoder, code.slope, self.input.row(code.row as usize));
+            }
+        }
+        if self.tied {
+            return tie(encoder, decoder, told);
+        }
+        match self.norm {
+            DecoderNorm::Unit => {
+                let along = dot(&told.decoder, decoder);
+                add_scaled(&mut told.decoder, -along, decoder);
+            }
+            DecoderNorm::Weighted if by_norm != 0.0 && norm > 0.0 => {
+                add_scaled(&mut told.decoder, by_norm / norm, decoder);
+            }
+            DecoderNorm::Weighted => {}
+        }
+    }
+
+    /// Sums what each row tells one latent; says what they tell its norm.
+    #[inline(always)]
+    fn tell_rows(&self, latent: usize, told: &mut Told) -> f32 {
         told.encoder.fill(0.0);
         told.decoder.fill(0.0);
         (told.bias, told.numbers, told.through) = (0.0, [0.0; 2], 0.0);
-        let width = decoder.len();
+        let width = told.decoder.len();
         let group = group_of(self.widths, latent);
         let mut by_norm = 0.0;
         for code in self.codes.of(latent) {
@@ -251,27 +296,7 @@ impl LatentPass<'_> {
             let [first, second] = self.rule.to_numbers(code);
             told.numbers = [told.numbers[0] + first, told.numbers[1] + second];
         }
-        if let Some((codes, gradient)) = self.revived {
-            for code in codes.of(latent) {
-                add_scaled(&mut told.decoder, code.value, gradient.row(code.row as usize));
-                told.bias += code.slope;
-                told.through += code.slope;
-                add_scaled(&mut told.encoder, code.slope, self.input.row(code.row as usize));
-            }
-        }
-        if self.tied {
-            return tie(encoder, decoder, norm, told);
-        }
-        match self.norm {
-            DecoderNorm::Unit => {
-                let along = dot(&told.decoder, decoder);
-                add_scaled(&mut told.decoder, -along, decoder);
-            }
-            DecoderNorm::Weighted if by_norm != 0.0 && norm > 0.0 => {
-                add_scaled(&mut told.decoder, by_norm / norm, decoder);
-            }
-            DecoderNorm::Weighted => {}
-        }
+        by_norm
     }
 
     /// What a code tells the encoder and its bias.
@@ -288,7 +313,7 @@ impl LatentPass<'_> {
 
 /// From g to `g_M`; the decoder's gradient has then been told.
 #[inline(always)]
-fn tie(free: &[f32], unit: &[f32], _norm: f32, told: &mut Told) {
+fn tie(free: &[f32], unit: &[f32], told: &mut Told) {
     let length = dot(free, free).sqrt();
     let Told { encoder, decoder, .. } = told;
     add_scaled(encoder, 1.0, decoder);

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::batch_top_k::{self, Search};
 use super::codes::Codes;
+use super::dense::{DENSE, Dense, DensePass};
 use super::jump_relu::Jump;
 use super::latent_pass::{LatentParameters, LatentPass, Measured, bring_to_unit};
 use super::learned::{Adam, Learned};
 use super::options::{DecoderNorm, DictionaryOptions, Kind};
 use super::revival::Revival;
 use super::row_pass::{RowPass, Sums};
-use super::rule::{self, Rule};
+use super::rule::Rule;
 use super::{control, top_k};
 use crate::compute::{Matrix, Sifted, Wanted, column_sums, multiply, multiply_add, subtract};
 use crate::model::Dictionary;
@@ -46,6 +47,8 @@ pub(super) struct Standing {
     pub(super) weight: f64,
     /// τ of batch top k.
     pub(super) threshold: Option<f64>,
+    /// The part of all codes that took part in the last step.
+    pub(super) density: f64,
     /// Rows since each latent had a code `(n)`.
     pub(super) silent_for: Vec<u64>,
 }
@@ -96,8 +99,8 @@ struct Desk {
     sifted: Sifted,
     search: Search,
     codes: Codes,
+    dense: Dense,
     revival: Revival,
-    bounds: Vec<f32>,
     magnitude: Vec<f32>,
     centred: Matrix,
     output: Matrix,
@@ -141,6 +144,8 @@ impl Learner {
                 rows: 0,
                 weight: options.sparsity_weight,
                 threshold: None,
+                // A penalty has emptied nothing yet.
+                density: if options.penalised() { 1.0 } else { 0.0 },
                 silent_for: vec![0; latents],
             },
             widths: options.nested_widths(),
@@ -156,81 +161,115 @@ impl Learner {
         self.learn(x, moment, came, measured)
     }
 
-    /// Forward and back to the codes.
+    /// Forward and back to the codes; says also what the rows tell c.
     fn judge(&mut self, x: &Matrix, target: &Matrix, moment: &Moment) -> (Came, Vec<f32>) {
-        let rows = x.rows();
         let mut desk = std::mem::take(&mut self.desk);
         let input = centre(x, self.centre.value.row(0), self.centred, &mut desk.centred);
-        let weight = (self.standing.weight * moment.sparsity / rows as f64) as f32;
+        let weight = (self.standing.weight * moment.sparsity / x.rows() as f64) as f32;
         desk.magnitude.clear();
         if self.options.kind == Kind::Gated {
             let r = self.parameters.first.value.as_slice();
             desk.magnitude.extend(r.iter().map(|r| r.exp()));
         }
         let rule = self.rule(weight, &desk.magnitude);
-        let encoder = self.encoder();
-        let bias = self.parameters.bias.value.as_slice();
-        let norms = &self.parameters.norms;
-        let k = top_k::warmed(self.options.k, x.cols(), self.options.latents, moment.k);
-        let mut threshold = self.standing.threshold;
-        match self.options.kind {
-            Kind::TopK => {
-                let k = k.round() as usize;
-                let weights = match self.options.decoder_norm {
-                    DecoderNorm::Unit => &[][..],
-                    DecoderNorm::Weighted => norms,
-                };
-                desk.sifted.sift(input, encoder, bias, Wanted::Largest { k, above: 0.0, weights });
-            }
-            Kind::BatchTopK | Kind::Matryoshka => {
-                let count = (k * rows as f64).round() as usize;
-                let given = (input, encoder, bias);
-                let least = desk.search.find(&mut desk.sifted, given, norms, count);
-                threshold = least.map(|least| batch_top_k::follow(threshold, least)).or(threshold);
-            }
-            Kind::Relu | Kind::JumpRelu | Kind::Gated => {
-                desk.bounds.resize(encoder.rows(), 0.0);
-                rule::bounds(&rule, &mut desk.bounds);
-                desk.sifted.sift(input, encoder, bias, Wanted::Above(&desk.bounds));
-            }
-        }
-        desk.codes.fill(desk.sifted.rows());
-        let columns = target.cols();
-        desk.output.reshape(rows, columns);
-        for row in desk.output.as_mut_slice().chunks_exact_mut(columns) {
-            row.copy_from_slice(self.centre.value.row(0));
-        }
-        if let Some(skip) = &self.skip {
-            multiply_add(1.0, 1.0, x.view(), skip.value.view().t(), desk.output.view_mut());
-        }
-        desk.gradient.reshape(rows, columns * self.widths.len());
-        let pass = RowPass {
-            rule,
-            decoder: &self.parameters.decoder.value,
-            bias: self.centre.value.row(0),
-            target,
-            widths: &self.widths,
+        self.lay_out(x, &mut desk.output);
+        desk.gradient.reshape(x.rows(), target.cols() * self.widths.len());
+        let (sums, threshold) = if self.standing.density > DENSE {
+            desk.codes.clear(x.rows());
+            let pass = DensePass {
+                rule,
+                encoder: self.encoder(),
+                latent_bias: self.parameters.bias.value.as_slice(),
+                decoder: &self.parameters.decoder.value,
+                bias: self.centre.value.row(0),
+                input,
+                target,
+            };
+            (pass.run(&mut desk.dense, &mut desk.output, &mut desk.gradient), None)
+        } else {
+            let (sifted, search) = (&mut desk.sifted, &mut desk.search);
+            let least = self.choose(input, &rule, moment.k, sifted, search);
+            desk.codes.fill(sifted.rows());
+            let pass = RowPass {
+                rule,
+                decoder: &self.parameters.decoder.value,
+                bias: self.centre.value.row(0),
+                target,
+                widths: &self.widths,
+            };
+            (pass.run(&mut desk.codes, &mut desk.output, &mut desk.gradient), least)
         };
-        let sums = pass.run(&mut desk.codes, &mut desk.output, &mut desk.gradient);
         let dead = desk.revival.find(&self.standing.silent_for, self.options.dead_after);
         let mut revival = 0.0;
         if dead > 0 && self.revives() {
             let k = self.options.revival_k.unwrap_or(x.cols() / 2).max(1);
+            let LatentParameters { bias, decoder, norms, .. } = &self.parameters;
             revival = desk.revival.ask(
-                (input, encoder, bias, norms),
-                &self.parameters.decoder.value,
+                (input, self.encoder(), bias.value.as_slice(), norms),
+                &decoder.value,
                 (target, &desk.output),
                 (self.options.revival_weight, k),
             );
         }
         desk.codes.group(self.options.latents);
-        self.standing.threshold = threshold;
+        if let Some(least) = threshold {
+            self.standing.threshold = Some(batch_top_k::follow(self.standing.threshold, least));
+        }
         // c is told by every row that it is part of, the widest tells it of all.
-        let mut told = vec![0.0; columns * self.widths.len()];
+        let mut told = vec![0.0; desk.gradient.cols()];
         column_sums(&desk.gradient, 1.0, &mut told);
-        told.truncate(columns);
+        told.truncate(target.cols());
         self.desk = desk;
         (Came { sums, revival, dead, gradient: 0.0 }, told)
+    }
+
+    /// Each row of the output without its codes: c, or c + Sx.
+    fn lay_out(&self, x: &Matrix, output: &mut Matrix) {
+        let columns = self.centre.value.cols();
+        output.reshape(x.rows(), columns);
+        for row in output.as_mut_slice().chunks_exact_mut(columns) {
+            row.copy_from_slice(self.centre.value.row(0));
+        }
+        if let Some(skip) = &self.skip {
+            multiply_add(1.0, 1.0, x.view(), skip.value.view().t(), output.view_mut());
+        }
+    }
+
+    /// Finds the pre-activations that take part in the step; says the least of those that a batch was
+    /// left with, where there is such a choice.
+    fn choose(
+        &self,
+        input: &Matrix,
+        rule: &Rule<'_>,
+        k_factor: f64,
+        sifted: &mut Sifted,
+        search: &mut Search,
+    ) -> Option<f32> {
+        let encoder = self.encoder();
+        let LatentParameters { bias, norms, .. } = &self.parameters;
+        let bias = bias.value.as_slice();
+        let latents = self.options.latents;
+        let k = top_k::warmed(self.options.k, input.cols(), latents, k_factor);
+        match self.options.kind {
+            Kind::TopK => {
+                let weights = match self.options.decoder_norm {
+                    DecoderNorm::Unit => &[][..],
+                    DecoderNorm::Weighted => norms,
+                };
+                let k = k.round() as usize;
+                sifted.sift(input, encoder, bias, Wanted::Largest { k, above: 0.0, weights });
+                None
+            }
+            Kind::BatchTopK | Kind::Matryoshka => {
+                let count = (k * input.rows() as f64).round() as usize;
+                search.find(sifted, (input, encoder, bias), norms, count)
+            }
+            Kind::Relu | Kind::JumpRelu | Kind::Gated => {
+                let bounds: Vec<f32> = (0..latents).map(|latent| rule.bound(latent)).collect();
+                sifted.sift(input, encoder, bias, Wanted::Above(&bounds));
+                None
+            }
+        }
     }
 
     /// From the codes to the parameters.
@@ -250,6 +289,7 @@ impl Learner {
         let pass = LatentPass {
             rule,
             codes: &desk.codes,
+            dense: (self.standing.density > DENSE).then_some(&desk.dense),
             revived: (came.dead > 0 && self.revives())
                 .then_some((&desk.revival.codes, &desk.revival.gradient)),
             input: if self.centred { &desk.centred } else { x },
@@ -282,7 +322,7 @@ impl Learner {
         if let (Some(own), Some(gradient)) = (&mut self.skip, skip) {
             step_whole(own, adam, gradient.as_slice());
         }
-        self.count(&desk.codes, x.rows());
+        self.count(&desk, came.sums.active, x.rows());
         if let Some(target) = self.options.target_l0.filter(|_| self.options.penalised()) {
             let l0 = came.sums.active as f64 / x.rows() as f64;
             self.standing.weight = control::steer(self.standing.weight, l0, target);
@@ -291,13 +331,23 @@ impl Learner {
         came
     }
 
-    /// Rows since each latent had a code.
-    fn count(&mut self, codes: &Codes, rows: usize) {
+    /// Rows since each latent had a code, and how many codes there were.
+    fn count(&mut self, desk: &Desk, active: u64, rows: usize) {
         self.standing.rows += rows as u64;
         let silent = &mut self.standing.silent_for;
         silent.iter_mut().for_each(|silent_for| *silent_for += rows as u64);
-        for code in codes.codes.iter().filter(|code| code.value != 0.0) {
+        let mut taking_part = desk.codes.codes.len() as u64;
+        if self.standing.density > DENSE {
+            let latents = silent.iter_mut().zip(&desk.dense.latents);
+            latents.filter(|(_, own)| own.active > 0).for_each(|(silent_for, _)| *silent_for = 0);
+            taking_part = active;
+        }
+        for code in desk.codes.codes.iter().filter(|code| code.value != 0.0) {
             silent[code.latent as usize] = 0;
+        }
+        if self.options.penalised() {
+            self.standing.density =
+                taking_part as f64 / (rows as f64 * self.options.latents as f64);
         }
     }
 

@@ -3,6 +3,7 @@
 mod batch_top_k;
 mod codes;
 mod control;
+mod dense;
 mod fit;
 mod gated;
 mod jump_relu;

@@ -34,7 +34,7 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    fn add(self, more: Self) -> Self {
+    pub(super) fn add(self, more: Self) -> Self {
         Self {
             residual: self.residual + more.residual,
             loss: self.loss + more.loss,

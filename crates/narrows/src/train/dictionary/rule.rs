@@ -7,7 +7,7 @@
 
 use super::codes::Code;
 use super::gated;
-use super::jump_relu::{self, Jump};
+use super::jump_relu::Jump;
 use super::l1;
 
 /// What a kind says, with the numbers that it needs.
@@ -89,6 +89,24 @@ impl Rule<'_> {
         }
     }
 
+    /// The slope of a gate, from what its own rebuilt row tells it: see `gated`.
+    #[inline(always)]
+    pub(super) fn gate_slope(self, j: usize, from_row: f32) -> f32 {
+        match self {
+            Self::Gated { weight, norms, .. } => weight * norms[j] + from_row,
+            _ => 0.0,
+        }
+    }
+
+    /// l: above it a pre-activation takes part in a step.
+    #[inline(always)]
+    pub(super) fn bound(self, j: usize) -> f32 {
+        match self {
+            Self::Jump(jump) => jump.bound(j),
+            _ => 0.0,
+        }
+    }
+
     /// ∂L/∂<x − c, Eⱼ>: what a code tells the encoder.
     #[inline(always)]
     pub(super) fn to_encoder(self, code: &Code) -> f32 {
@@ -130,13 +148,5 @@ impl Rule<'_> {
     /// Whether a second row is rebuilt from the gate alone.
     pub(super) fn is_gated(&self) -> bool {
         matches!(self, Self::Gated { .. })
-    }
-}
-
-/// The bound l `(n)` above which a pre-activation takes part in a step.
-pub(super) fn bounds(rule: &Rule<'_>, out: &mut [f32]) {
-    match rule {
-        Rule::Jump(jump) => jump_relu::bounds(jump, out),
-        Rule::L1 { .. } | Rule::Chosen | Rule::Gated { .. } => out.fill(0.0),
     }
 }
