@@ -3,6 +3,7 @@
 //! The tables are those of the rooms that read them: `[data]`, `[prepare]`, `[model]`, `[objective]`,
 //! `[train]`.
 
+mod dictionary;
 mod finetune;
 mod rate;
 mod reading;
@@ -11,6 +12,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use dictionary::{ActivationTable, DictionaryModel, DictionaryRecipe, OnlyDictionary};
 pub use finetune::Finetune;
 pub use tables::{
     CorruptionKind, CorruptionTable, DataTable, Kind, ModelTable, ObjectiveTable, SparsityKind,

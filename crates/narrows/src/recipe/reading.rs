@@ -57,7 +57,7 @@ fn storeys(given: &Value) -> impl Iterator<Item = (&Value, Value)> {
 }
 
 /// Replaces what `given` has in `whole`.
-fn lay_over(whole: &mut Value, given: &Value) {
+pub(super) fn lay_over(whole: &mut Value, given: &Value) {
     match (whole, given) {
         (Value::Object(whole), Value::Object(given)) => {
             for (key, value) in given {
@@ -95,7 +95,7 @@ fn misfit(given: &Value) -> Option<String> {
 }
 
 /// Names the first key that no recipe has, and the nearest that one has.
-fn check_keys(given: &Value, known: &Value, table: &str) -> Result<()> {
+pub(super) fn check_keys(given: &Value, known: &Value, table: &str) -> Result<()> {
     let (Value::Object(given), Value::Object(known)) = (given, known) else {
         return Ok(());
     };

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
 use serde_json::Value;
 
-use super::write_aside;
+use super::aside::Aside;
 use crate::error::{Error, Result};
 
 /// The one key of the file's metadata.
@@ -21,17 +21,28 @@ type Vectors = Vec<(String, Vec<f32>)>;
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write_state(path: &Path, about: &Value, vectors: &[(String, Vec<f32>)]) -> Result<()> {
+pub fn write_state(
+    path: &Path,
+    about: &Value,
+    vectors: &[(String, impl AsRef<[f32]>)],
+) -> Result<()> {
     let failed = |error: safetensors::SafeTensorError| {
         Error::failure("write a checkpoint", error.to_string(), "report it")
     };
     let mut views = Vec::with_capacity(vectors.len());
     for (name, values) in vectors {
+        let values = values.as_ref();
         let bytes = bytemuck::cast_slice(values);
         views.push((name, TensorView::new(Dtype::F32, vec![values.len()], bytes).map_err(failed)?));
     }
     let about = HashMap::from([(ABOUT.to_owned(), about.to_string())]);
-    write_aside(path, &serialize(views, Some(about)).map_err(failed)?)
+    // Not as one piece of memory: a state may be a large part of it.
+    let aside = Aside::create(path)?;
+    serialize_to_file(views, Some(about), aside.place()).map_err(|error| match error {
+        safetensors::SafeTensorError::IoError(error) => Error::write(path, error),
+        other => failed(other),
+    })?;
+    aside.finish()
 }
 
 /// Reads what [`write_state`] wrote.

@@ -1,4 +1,4 @@
-//! The k largest of each row on average over a batch: `kind = "batch_top_k"`.
+//! The k largest of each row on average over a batch: `kind = "batchtopk"`.
 //!
 //! ```text
 //! z = the k·B largest of a·ν of all rows of the batch, where a > 0

@@ -1,4 +1,4 @@
-//! A learned threshold for each latent: `kind = "jump_relu"`.
+//! A learned threshold for each latent: `kind = "jumprelu"`.
 //!
 //! ```text
 //! z = a·[a > θ];  B rows; λ the weight; νⱼ = ‖Dⱼ‖; H the step; ε the bandwidth; T the target

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 /// Which idea keeps the codes sparse.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A penalty on the sum of the codes: see `l1`.
     Relu,
@@ -153,6 +153,7 @@ pub struct DictionaryTraining {
     /// Rows between two lines of the history.
     pub log_every: u64,
     /// The seed of the order.
+    #[serde(skip)]
     pub seed: u64,
 }
 

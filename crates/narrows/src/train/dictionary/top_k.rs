@@ -1,4 +1,4 @@
-//! The k largest of each row: `kind = "top_k"`.
+//! The k largest of each row: `kind = "topk"`.
 //!
 //! ```text
 //! z = the k largest of a·ν of a row, where a > 0; as they are           ν = 1 with unit norms
