@@ -68,6 +68,15 @@ fn tensors_are_rows_along_their_last_axis() {
 }
 
 #[test]
+fn arrays_of_half_precision_are_read() {
+    for name in ["half.npy", "half_big.npy"] {
+        let set = opened(name);
+        assert_eq!((set.element, set.rows.precision()), (Element::F16, Precision::F32));
+        assert_rows(&set, 0, 1.0);
+    }
+}
+
+#[test]
 fn a_tensor_is_named_where_several_could_be_meant() {
     let message = refused(&golden("tensors.safetensors"));
     assert!(

@@ -37,6 +37,10 @@ tensors = {
 safetensors.torch.save_file(tensors, "tensors.safetensors")
 safetensors.torch.save_file({"only": tensors["bf16"], "tokens": tensors["tokens"]}, "one.safetensors")
 
+halves = cube.reshape(-1, WIDTH).astype("f2")
+numpy.save("half.npy", halves)
+numpy.save("half_big.npy", numpy.asfortranarray(halves.astype(">f2")))
+
 
 def cache(dtype, folder, shards, hooks=("blocks.0.hook",)):
     """What SAELens' CacheActivationsRunner saves."""
