@@ -9,6 +9,7 @@ pub(crate) mod fit;
 pub(crate) mod predict;
 pub(crate) mod report;
 mod sample;
+pub(crate) mod shards;
 mod table;
 pub(crate) mod transform;
 

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{data, evaluate, faces, finetune, fit, predict, report, transform};
+use commands::{data, evaluate, faces, finetune, fit, predict, report, shards, transform};
 
 /// Learn narrow representations of data, fast, and prove what was learned
 ///
@@ -37,6 +37,7 @@ enum Command {
     Predict(predict::PredictArgs),
     Report(report::ReportArgs),
     Data(data::DataArgs),
+    Shards(shards::ShardsArgs),
     Faces(faces::FacesArgs),
 }
 
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => predict::run(args),
         Command::Report(args) => report::run(args),
         Command::Data(args) => data::run(args),
+        Command::Shards(args) => shards::run(args),
         Command::Faces(args) => faces::run(args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };

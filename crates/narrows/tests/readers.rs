@@ -661,7 +661,10 @@ fn paths_that_lead_nowhere() {
     let deep = folder.path("a/b/c.npy").to_str().unwrap().to_owned();
     assert_says(&refused(&deep), &["no 'a' in", &folder.root()]);
     assert_says(&refused("nowhere-at-all.npz#x"), &["no 'nowhere-at-all.npz' in '.'"]);
-    assert_says(&refused(&format!("{file}#x")), &["a npz archive before '#'"]);
+    assert_says(
+        &refused(&format!("{file}#x")),
+        &["npz, safetensors or a data set of Arrow before '#'"],
+    );
     assert_says(&refused(&folder.write("x.parquet", b"PAR1")), &["npy", "csv", "which is none"]);
     assert_says(&refused(&folder.write("x.npy", b"hello")), &["which is none"]);
     #[cfg(unix)]
