@@ -349,7 +349,7 @@ fn pairs_of_the_toy_fire_together_as_their_covariance_says() {
             codes.row(row).0.iter().for_each(|&b| together[a as usize][b as usize] += 1.0);
         }
     }
-    let factors = toy::factors(32, knobs.seed).unwrap();
+    let factors = toy::factors(32, knobs.seed).unwrap().into_array();
     let covariance = |a: usize, b: usize| {
         factors.column(a).iter().zip(factors.column(b)).map(|(x, y)| f64::from(x * y)).sum::<f64>()
     };

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::directions::random_directions;
 use super::firing::normal_cdf;
 use super::{DrawCodes, KnownTruth, range, require};
-use crate::compute::{symmetric_eigen, wide};
+use crate::compute::{Matrix, symmetric_eigen, wide};
 use crate::error::Result;
 use crate::random::Random;
 
@@ -82,7 +82,7 @@ struct Toy {
     /// γʲ.
     decay: Vec<f64>,
     /// `(n, n)` with Σ = factorsᵀ·factors.
-    factors: Array2<f32>,
+    factors: Matrix,
 }
 
 impl DrawCodes for Toy {
@@ -90,7 +90,7 @@ impl DrawCodes for Toy {
         let mut random = Random::numbered(self.seed, "row of the toy", &[row]);
         scratch.clear();
         scratch.resize(self.decay.len(), 0.0);
-        for factor in self.factors.rows() {
+        for factor in self.factors.as_slice().chunks_exact(self.decay.len()) {
             let drawn = random.normal() as f32;
             wide(
                 #[inline(always)]
@@ -116,7 +116,7 @@ impl DrawCodes for Toy {
 }
 
 /// A root of Σ, its rows scaled eigenvectors.
-pub(super) fn factors(n: usize, seed: u64) -> Result<Array2<f32>> {
+pub(super) fn factors(n: usize, seed: u64) -> Result<Matrix> {
     let mut random = Random::stream(seed, "correlations of the toy");
     let drawn = Array2::from_shape_fn((n, n), |_| random.uniform());
     // No eigenvalue of numbers in [0, 1) lies below −n, so with n more all are positive.
@@ -127,5 +127,6 @@ pub(super) fn factors(n: usize, seed: u64) -> Result<Array2<f32>> {
     let lowest = eigen.values[n - 1] - n as f64;
     let shift = if lowest < 0.0 { 1.001 * lowest } else { 0.0 };
     let scales = eigen.values.mapv(|value| (value - n as f64 - shift).max(0.0).sqrt());
-    Ok(Array2::from_shape_fn((n, n), |(i, j)| (scales[i] * eigen.vectors[[i, j]]) as f32))
+    let root = |(i, j)| (scales[i] * eigen.vectors[[i, j]]) as f32;
+    Ok(Array2::from_shape_fn((n, n), root).into())
 }
