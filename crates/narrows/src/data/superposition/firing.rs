@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn thresholds_invert_the_distribution_function() {
-        // `scipy.stats.norm.isf` of SciPy 1.16.
+        // `scipy.stats.norm.isf` of SciPy 1.17.
         let known = [(0.5, 0.0), (0.4, 0.253_347_103_135_799_7), (5e-4, 3.290_526_731_491_926)];
         for (rate, expected) in known {
             assert!((threshold(rate) - expected).abs() < 1e-12, "{rate}");
