@@ -1,17 +1,21 @@
-//! Sets that need no file: `demo:digits` and `demo:faces`.
+//! Sets that need no file: `demo:digits`, `demo:faces`, `demo:superposition` and `demo:toy`.
 //!
-//! Both take knobs after a question mark: digits `levels=256`, their values 0 to 255 as in most
+//! All take knobs after a question mark: digits `levels=256`, their values 0 to 255 as in most
 //! pictures, `margin=2`, so many empty pixels on each side, and `part=train` or `part=test`, the first
-//! 1,297 or the last 500; faces as in `demo:faces?people=40&lighting=1.2`, see [`FaceKnobs`].
+//! 1,297 or the last 500; faces as in `demo:faces?people=40&lighting=1.2`, see [`FaceKnobs`]; superposed features whose truth is known
+//! as in `demo:superposition?features=4096&rows=1000000`, see [`SuperpositionKnobs`] and [`ToyKnobs`].
 
 use std::io::Read;
 use std::ops::Range;
 
 use super::memory::Held;
+use super::superposition::{KnownTruth, SuperpositionKnobs, ToyKnobs};
 use super::synthetic_faces::{FaceKnobs, generate};
-use super::{Dataset, Element, ImageShape, Labels};
+use super::{Dataset, Element, ImageShape, Labels, Source};
 use crate::error::{Error, Result};
 use flate2::read::GzDecoder;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// What every name of a demonstration set starts with.
 pub(super) const PREFIX: &str = "demo:";
@@ -30,13 +34,85 @@ pub(super) fn open(name: &str) -> Result<Dataset> {
     match set {
         "digits" => digits(name, &digit_knobs(name, knobs)?),
         "faces" => faces(name, &read_knobs(name, knobs)?),
-        _ => Err(Error::mistake(
-            format!("open {name}"),
-            "demo:digits or demo:faces",
-            format!("`{name}`"),
-            "choose one of the two",
-        )),
+        _ => match known_truth(name)? {
+            Some(truth) => Ok(superposed(name, truth)?),
+            None => Err(Error::mistake(
+                format!("open {name}"),
+                "demo:digits, demo:faces, demo:superposition or demo:toy",
+                format!("`{name}`"),
+                "choose one of them",
+            )),
+        },
     }
+}
+
+/// The truth behind a set of superposed features, `demo:superposition` or `demo:toy` with their knobs;
+/// `None` for every other name. It is made again: the same name gives the same truth.
+///
+/// # Errors
+/// If a knob is unknown or out of range.
+pub fn known_truth(name: &str) -> Result<Option<KnownTruth>> {
+    let set = name.strip_prefix(PREFIX).unwrap_or_default();
+    let (set, knobs) = set.split_once('?').unwrap_or((set, ""));
+    match set {
+        "superposition" => {
+            let knobs: SuperpositionKnobs = numbers(name, knobs, "features=4096&dim=256")?;
+            Ok(Some(knobs.generate()?))
+        }
+        "toy" => Ok(Some(numbers::<ToyKnobs>(name, knobs, "features=512&active=5")?.generate()?)),
+        _ => Ok(None),
+    }
+}
+
+/// Knobs that are all numbers, by the names of the fields of `T`.
+fn numbers<T: Default + Serialize + DeserializeOwned>(
+    name: &str,
+    text: &str,
+    example: &str,
+) -> Result<T> {
+    let set = name.split('?').next().unwrap_or(name);
+    let refuse = |expected: String, got: &str| {
+        let remedy = format!("write knobs as in {set}?{example}");
+        Error::mistake(format!("open {name}"), expected, format!("`{got}`"), remedy)
+    };
+    let broken = |error: serde_json::Error| refuse(error.to_string(), text);
+    let mut knobs = serde_json::to_value(T::default()).map_err(broken)?;
+    for setting in text.split('&').filter(|setting| !setting.is_empty()) {
+        let (knob, value) =
+            setting.split_once('=').ok_or_else(|| refuse("knob=value".to_owned(), setting))?;
+        let Some(kept) = knobs.get_mut(knob) else {
+            let names = knobs.as_object().map(|knobs| knobs.keys().cloned().collect::<Vec<_>>());
+            let expected = format!("one of the knobs {}", names.unwrap_or_default().join(", "));
+            return Err(refuse(expected, knob));
+        };
+        let (whole, number) = (value.parse::<u64>().ok(), value.parse::<f64>().ok());
+        *kept = match (kept.is_u64(), whole, number.filter(|number| number.is_finite())) {
+            (true, Some(whole), _) => whole.into(),
+            (true, None, _) => return Err(refuse("a whole number".to_owned(), setting)),
+            (false, _, Some(number)) => number.into(),
+            (false, _, None) => return Err(refuse("a number".to_owned(), setting)),
+        };
+    }
+    serde_json::from_value(knobs).map_err(broken)
+}
+
+fn superposed(name: &str, truth: KnownTruth) -> Result<Dataset> {
+    let mut first = vec![0.0; truth.dim()];
+    truth.read_f32(0, &mut first)?;
+    let mut hash = blake3::Hasher::new();
+    hash.update(bytemuck::cast_slice(truth.directions().as_slice()));
+    hash.update(bytemuck::cast_slice(&first));
+    hash.update(&(truth.rows() as u64).to_le_bytes());
+    Ok(Dataset {
+        name: name.to_owned(),
+        rows: Box::new(truth),
+        element: Element::F32,
+        image: None,
+        labels: None,
+        columns: Vec::new(),
+        row_names: Vec::new(),
+        content_hash: hash.finalize().to_hex().to_string(),
+    })
 }
 
 /// What can be said of the digits.
@@ -230,8 +306,8 @@ mod tests {
         let message = |name: &str| open(name).err().unwrap().to_string();
         assert_eq!(
             message("demo:cats"),
-            "open demo:cats: expected demo:digits or demo:faces but got `demo:cats`; \
-             choose one of the two"
+            "open demo:cats: expected demo:digits, demo:faces, demo:superposition or demo:toy but got \
+             `demo:cats`; choose one of them"
         );
         assert_eq!(
             message("demo:faces?light=1"),
@@ -244,6 +320,16 @@ mod tests {
         assert!(message("demo:faces?size=1000").contains("size between 16 and 256"));
         assert!(message("demo:digits?size=9").contains("levels=256, margin=0 to 9, part"));
         assert!(message("demo:digits?margin=10").contains("`margin=10`"));
+        let knob = message("demo:superposition?feature=10");
+        assert!(
+            knob.contains("one of the knobs bias, children") && knob.contains("`feature`"),
+            "{knob}"
+        );
+        assert!(message("demo:superposition?features=many").contains("a whole number"));
+        assert!(message("demo:superposition?bias=nan").contains("a number but got `bias=nan`"));
+        assert!(message("demo:superposition?min_rate=0").contains("0 < min_rate"));
+        assert!(message("demo:toy?active=0").contains("active above 0"));
+        assert!(message("demo:toy?rows=0").contains("rows of at least 1"));
     }
 
     /// `NARROWS_SHEET=faces.png NARROWS_FACES=demo:faces?pose=0.5 cargo test -- --ignored sheet`

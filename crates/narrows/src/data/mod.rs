@@ -28,12 +28,14 @@ mod resized;
 mod safetensors;
 pub(crate) mod shards;
 mod source;
+pub mod superposition;
 pub mod synthetic_faces;
 mod table;
 
 pub use activations::row_integers;
 pub use batches::{Batch, Batches, Reading, with_batches};
 pub use chosen::{Chosen, evenly};
+pub use demo::known_truth;
 pub use describe::{ClassCount, ColumnSummary, Description, Place, describe};
 pub use extents::RowIntegers;
 pub(crate) use nearest::did_you_mean;

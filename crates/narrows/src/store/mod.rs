@@ -22,6 +22,7 @@ pub(crate) mod pca;
 mod run;
 mod shards;
 mod state;
+mod truth;
 mod weights;
 
 pub use aside::write_aside;
@@ -32,4 +33,5 @@ pub use npy::{NpyWriter, write_npy};
 pub use run::Run;
 pub use shards::{ShardOptions, ShardWriter};
 pub use state::{read_state, write_state};
+pub use truth::write_truth;
 pub use weights::Weights;
