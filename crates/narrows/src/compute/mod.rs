@@ -16,6 +16,7 @@ mod normalise;
 mod product;
 mod real;
 mod rows;
+mod selection;
 mod softmax;
 mod sparse_rows;
 mod thin_out;
@@ -45,6 +46,7 @@ pub use normalise::{
 pub use product::{multiply, multiply_add, multiply_then};
 pub use real::Real;
 pub use rows::{gather, subtract, sum_rows};
+pub use selection::{Entry, combine, keep_farthest, keep_top, row_norms, scale_rows, transposed};
 pub use softmax::softmax_rows;
 pub use sparse_rows::SparseRows;
 pub use thin_out::{drop_out, keep_largest};

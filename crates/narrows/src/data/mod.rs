@@ -25,8 +25,10 @@ mod table;
 
 pub use chosen::{Chosen, evenly};
 pub use describe::{ClassCount, ColumnSummary, Description, Place, describe};
+pub(crate) use mapped::Content;
 pub(crate) use nearest::did_you_mean;
 pub(crate) use npy::MAGIC as NPY_MAGIC;
+pub(crate) use npz::arrays as npz_arrays;
 pub use open::{OpenOptions, open};
 pub use prepare::{Missing, Preparation, PrepareConfig, Prepared, Scale};
 pub use source::{Precision, ReadRows, Source};
