@@ -197,7 +197,7 @@ fn any_model_is_an_encoder() {
         Model::Network(network),
     ] {
         let codes = model.encode(x.view()).unwrap();
-        let encoder = model.encoder();
+        let encoder = model.encoder().unwrap();
         let same = encoder.encode(&narrow(&x)).unwrap().view().mapv(f64::from);
         assert!((&codes - &same).iter().all(|gap| gap.abs() < 1e-5), "{codes} {same}");
         let headed = encoder.with_head(7, true, 0);

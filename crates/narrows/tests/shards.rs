@@ -329,7 +329,7 @@ fn stream(
     let reading = Reading { source, targets: None, order, batch_size, positions };
     with_batches(&reading, |batches| {
         let mut all = Vec::new();
-        while let Some(batch) = batches.next()? {
+        while let Some(batch) = batches.advance()? {
             let rows = batch.rows.as_slice().chunks(source.dim()).map(<[f32]>::to_vec);
             all.extend((batch.position..).zip(rows));
         }
@@ -370,10 +370,10 @@ fn batches_are_of_one_size_but_the_last_and_bytes_are_counted() {
     let before = store.bytes_read();
     let bytes = with_batches(&reading, |batches| {
         for rows in [32, 32, 32, 4] {
-            assert_eq!(batches.next()?.unwrap().rows.rows(), rows);
+            assert_eq!(batches.advance()?.unwrap().rows.rows(), rows);
         }
-        assert!(batches.next()?.is_none());
-        assert!(batches.next()?.is_none(), "and so it stays");
+        assert!(batches.advance()?.is_none());
+        assert!(batches.advance()?.is_none(), "and so it stays");
         Ok(batches.bytes_read())
     });
     assert_eq!(bytes.unwrap(), 100 * DIM as u64 * 2);
@@ -398,7 +398,7 @@ fn targets_come_with_their_rows() {
     };
     let seen = with_batches(&reading(&outputs), |batches| {
         let mut seen = 0;
-        while let Some(batch) = batches.next()? {
+        while let Some(batch) = batches.advance()? {
             let targets = batch.targets.unwrap();
             for row in 0..batch.rows.rows() {
                 assert_eq!(batch.rows.row(row)[0], -2.0 * targets.row(row)[0]);

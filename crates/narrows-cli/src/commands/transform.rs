@@ -257,7 +257,7 @@ pub(super) fn for_rebuilt_blocks(
     let preparation = run.preparation.check(dataset)?;
     let dim = dataset.rows.dim();
     for_prepared_blocks(run, dataset, &preparation, |start, block| {
-        let rebuilt = run.model.decode(run.model.encode(block.view())?.view())?;
+        let (_, rebuilt) = run.model.reconstruct(block.view())?;
         let mut raw = vec![0.0; rebuilt.nrows() * dim];
         dataset.rows.read_f64(start, &mut raw)?;
         let mut norms = vec![1.0; rebuilt.nrows()];

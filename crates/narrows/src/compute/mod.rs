@@ -16,6 +16,7 @@ mod normalise;
 mod product;
 mod real;
 mod rows;
+mod selection;
 mod sift;
 mod softmax;
 mod sparse_rows;
@@ -47,7 +48,8 @@ pub use normalise::{
 pub use product::{multiply, multiply_add, multiply_then};
 pub use real::Real;
 pub use rows::{gather, subtract, sum_rows};
-pub use sift::{Entry, Sifted, Wanted};
+pub use selection::{Entry, combine, keep_farthest, keep_top, row_norms, scale_rows, transposed};
+pub use sift::{Kept, Sifted, Wanted};
 pub use softmax::softmax_rows;
 pub use sparse_rows::SparseRows;
 pub use thin_out::{drop_out, keep_largest};

@@ -33,7 +33,7 @@ const PACKED_BY_ONE: usize = 40 * BLOCK;
 
 /// One entry that was kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Entry {
+pub struct Kept {
     /// j.
     pub column: u32,
     /// aᵢⱼ.
@@ -59,7 +59,7 @@ pub enum Wanted<'a> {
 /// The wanted entries of every row, in rising order of their columns; keeps its memory between uses.
 #[derive(Debug, Default)]
 pub struct Sifted {
-    rows: Vec<Vec<Entry>>,
+    rows: Vec<Vec<Kept>>,
     chunks: Vec<Chunk>,
     /// E, in blocks of [`BLOCK`] rows, of each column first its number in every row of the block.
     encoder: Vec<f32>,
@@ -74,7 +74,7 @@ struct Chunk {
 
 impl Sifted {
     /// The entries of one row.
-    pub fn row(&self, index: usize) -> &[Entry] {
+    pub fn row(&self, index: usize) -> &[Kept] {
         &self.rows[index]
     }
 
@@ -84,12 +84,12 @@ impl Sifted {
     }
 
     /// The entries of each row.
-    pub fn rows(&self) -> &[Vec<Entry>] {
+    pub fn rows(&self) -> &[Vec<Kept>] {
         &self.rows
     }
 
     /// The entries of each row, to be changed.
-    pub fn rows_mut(&mut self) -> &mut [Vec<Entry>] {
+    pub fn rows_mut(&mut self) -> &mut [Vec<Kept>] {
         &mut self.rows
     }
 
@@ -187,7 +187,7 @@ struct Task<'a> {
     above: f32,
     weights: &'a [f32],
     k: usize,
-    rows: &'a mut [Vec<Entry>],
+    rows: &'a mut [Vec<Kept>],
     chunk: &'a mut Chunk,
 }
 
@@ -287,7 +287,7 @@ struct Sieve<'a> {
     k: usize,
     /// Entries of a row of which the largest are sought out.
     limit: usize,
-    rows: &'a mut [Vec<Entry>],
+    rows: &'a mut [Vec<Kept>],
     /// Of each row what an ordered value has to exceed.
     least: &'a mut [f32],
 }
@@ -334,7 +334,7 @@ impl Sieve<'_> {
             let lane = lanes.trailing_zeros() as usize;
             lanes &= lanes - 1;
             let entries = &mut self.rows[first_row + lane];
-            entries.push(Entry { column: column as u32, value: values[lane] });
+            entries.push(Kept { column: column as u32, value: values[lane] });
             if entries.len() >= self.limit {
                 self.least[first_row + lane] = keep_largest(entries, self.k, self.weights);
             }
@@ -356,9 +356,9 @@ fn lanes_of<S: Simd>(mask: S::m32s) -> u32 {
 }
 
 /// Keeps the k entries with the largest weighted value, and says the least of them.
-fn keep_largest(entries: &mut Vec<Entry>, k: usize, weights: &[f32]) -> f32 {
+fn keep_largest(entries: &mut Vec<Kept>, k: usize, weights: &[f32]) -> f32 {
     let key =
-        |entry: &Entry| entry.value * weights.get(entry.column as usize).copied().unwrap_or(1.0);
+        |entry: &Kept| entry.value * weights.get(entry.column as usize).copied().unwrap_or(1.0);
     let last = k - 1;
     if entries.len() > k {
         entries.select_nth_unstable_by(last, |a, b| {

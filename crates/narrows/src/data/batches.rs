@@ -153,7 +153,7 @@ impl Batches<'_> {
     ///
     /// # Errors
     /// If the rows cannot be read, or one of them holds a number that is not finite.
-    pub fn next(&mut self) -> Result<Option<Batch<'_>>> {
+    pub fn advance(&mut self) -> Result<Option<Batch<'_>>> {
         if let Some(used) = self.current.take() {
             // The reading thread may already have read its last.
             let _ = self.empty.send(used);

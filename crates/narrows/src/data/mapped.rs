@@ -24,7 +24,7 @@ const HASHED_WHOLE: usize = 64 << 20;
 const WINDOW: usize = 16 << 20;
 
 /// Bytes that stay where they are until they are read.
-pub(super) enum Bytes {
+pub(crate) enum Bytes {
     /// A file on the disk, paged in by the operating system as it is read.
     Mapped(Mmap),
     /// Decompressed into memory.
@@ -57,14 +57,14 @@ impl Bytes {
 }
 
 /// What a file holds, with gzip undone, and the hash of what lies on the disk.
-pub(super) struct Content {
-    pub(super) bytes: Bytes,
+pub(crate) struct Content {
+    pub(crate) bytes: Bytes,
     pub(super) hash: String,
 }
 
 impl Content {
     /// Maps `path`; a gzip file is decompressed into memory.
-    pub(super) fn of(path: &Path) -> Result<Self> {
+    pub(crate) fn of(path: &Path) -> Result<Self> {
         // Asked before it is opened: opening a pipe waits for whoever writes to it.
         let about = fs::metadata(path).map_err(|error| Error::read(path, error))?;
         if !about.is_file() {

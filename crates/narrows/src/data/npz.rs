@@ -9,10 +9,11 @@ use std::path::Path;
 
 use zip::{CompressionMethod, ZipArchive, result::ZipError};
 
-use super::mapped::{Bytes, expand};
+use super::mapped::{Bytes, Content, expand};
 use super::nearest::did_you_mean;
 use super::npy;
 use super::numbers::{Layout, Numbers, shown};
+use super::source::Source;
 use crate::error::{Error, Result};
 
 /// Enough of a member to hold any npy header that `numpy.save` writes for numbers.
@@ -36,6 +37,19 @@ pub(super) fn open(path: &Path, bytes: Bytes, name: Option<&str>) -> Result<Numb
     };
     let (layout, first) = npy::header(path, &bytes[array.clone()])?;
     Numbers::new(path, bytes, array.start + first..array.end, layout)
+}
+
+/// Name, shape and values of every array of numbers that has an axis.
+pub(crate) fn arrays(path: &Path) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+    let members = members(path, &Content::of(path)?.bytes)?;
+    let shapes = members.into_iter().filter_map(|member| Some((member.name, member.layout?.shape)));
+    let read = |(name, shape): (String, Vec<usize>)| {
+        let numbers = open(path, Content::of(path)?.bytes, Some(&name))?;
+        let mut values = vec![0.0; numbers.rows() * numbers.dim()];
+        numbers.read_f32(0, &mut values)?;
+        Ok((name, shape, values))
+    };
+    shapes.filter(|(_, shape)| !shape.is_empty()).map(read).collect()
 }
 
 struct Member {

@@ -109,6 +109,21 @@ impl Preparation {
         Self::fit_by_blocks(dataset, config, block_rows.clamp(1, 1024))
     }
 
+    /// Rows of `dim` numbers as they are.
+    pub fn none(dim: usize) -> Self {
+        Self {
+            config: PrepareConfig { scale: Scale::None, ..PrepareConfig::default() },
+            input_dim: dim,
+            image: None,
+            bounds: None,
+            columns: Vec::new(),
+            shift: vec![0.0; dim],
+            scale: vec![1.0; dim],
+            fill: Vec::new(),
+            renumbered: Vec::new(),
+        }
+    }
+
     fn fit_by_blocks(dataset: &Dataset, config: &PrepareConfig, block_rows: usize) -> Result<Self> {
         if dataset.rows.rows() == 0 || dataset.rows.dim() == 0 {
             return Err(Error::mistake(

@@ -103,7 +103,7 @@ impl Seen {
         let network = match model {
             Model::Network(network) => network,
             Model::Predictor(predictor) => predictor.network(),
-            Model::Pca(_) | Model::Linear(_) => return None,
+            Model::Pca(_) | Model::Linear(_) | Model::Dictionary(_) => return None,
         };
         let activation = network.layers()[network.encoder_depth() - 1].activation();
         let (rate, signed) = match activation {

@@ -128,7 +128,7 @@ pub fn clean(
 }
 
 fn restore(noisy: &Array2<f64>, model: &Model, noise: &Noise) -> Result<Array2<f64>> {
-    Ok(within(model.decode(model.encode(noisy.view())?.view())?, noise))
+    Ok(within(model.reconstruct(noisy.view())?.1, noise))
 }
 
 fn project(noisy: &Array2<f64>, pca: &Pca, components: usize, noise: &Noise) -> Array2<f64> {

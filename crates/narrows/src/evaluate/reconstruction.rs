@@ -110,7 +110,7 @@ pub fn evaluate(
     let mut other = baseline.as_ref().map(|_| Errors::new(dim, bounds, shares));
     let mut identity = match model {
         Model::Pca(pca) => Some(Identity::new(pca)),
-        Model::Linear(_) | Model::Network(_) | Model::Predictor(_) => None,
+        _ => None,
     };
     let mut start = 0;
     while start < count {
@@ -122,8 +122,7 @@ pub fn evaluate(
             model.fill_missing(&mut x)?;
         }
         variance.add(&x, missing.as_ref());
-        let codes = model.encode(x.view())?;
-        let rebuilt = model.decode(codes.view())?;
+        let (codes, rebuilt) = model.reconstruct(x.view())?;
         own.add(x.view(), rebuilt.view(), missing.as_ref());
         if let (Some(errors), Some(pca)) = (&mut other, &baseline) {
             let rebuilt = pca.decode(pca.encode(x.view())?.view())?;

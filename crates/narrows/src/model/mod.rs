@@ -160,7 +160,6 @@ pub trait Trainable<T: Real = f32> {
 
 /// Any model that can be kept and used again.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "there is one model at a time, never an array")]
 pub enum Model {
     /// Principal component analysis.
     Pca(Pca),
@@ -170,6 +169,8 @@ pub enum Model {
     Network(Network),
     /// A classifier or regressor on the codes of an encoder.
     Predictor(Predictor),
+    /// A sparse dictionary.
+    Dictionary(Dictionary),
 }
 
 impl Model {
@@ -179,6 +180,7 @@ impl Model {
             Self::Linear(linear) => linear,
             Self::Network(network) => network,
             Self::Predictor(predictor) => predictor.network(),
+            Self::Dictionary(dictionary) => dictionary,
         }
     }
 
@@ -202,6 +204,7 @@ impl Model {
             Self::Linear(linear) => through_f32(x, |x| linear.encode(x)),
             Self::Network(network) => through_f32(x, |x| network.encode(x)),
             Self::Predictor(predictor) => through_f32(x, |x| predictor.network().encode(x)),
+            Self::Dictionary(dictionary) => through_f32(x, |x| dictionary.encode(x)),
         }
     }
 
@@ -214,6 +217,10 @@ impl Model {
             Self::Pca(pca) => pca.inverse_transform(z),
             Self::Linear(linear) => through_f32(z, |z| linear.decode(z)),
             Self::Network(network) => through_f32(z, |z| network.decode(z)),
+            Self::Dictionary(dictionary) => {
+                rebuilds_its_rows(dictionary)?;
+                through_f32(z, |z| dictionary.decode(z))
+            }
             Self::Predictor(_) => Err(Error::mistake(
                 "rebuild rows",
                 "a model that rebuilds rows",
@@ -223,6 +230,24 @@ impl Model {
         }
     }
 
+    /// Rows `(n, d)` through the code and back, with their codes `(n, m)`.
+    ///
+    /// # Errors
+    /// As [`Model::encode`] and [`Model::decode`].
+    pub fn reconstruct(&self, x: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array2<f64>)> {
+        let Self::Dictionary(dictionary) = self else {
+            let codes = self.encode(x)?;
+            let rebuilt = self.decode(codes.view())?;
+            return Ok((codes, rebuilt));
+        };
+        rebuilds_its_rows(dictionary)?;
+        let narrow = Matrix::from(x.mapv(|value| value as f32));
+        let codes = dictionary.encode_sparse(&narrow)?;
+        let rebuilt = dictionary.rebuild(&codes, &narrow)?;
+        let wide = |matrix: Matrix| matrix.into_array().mapv(f64::from);
+        Ok((wide(codes.to_dense()), wide(rebuilt)))
+    }
+
     /// Fills each `NaN` of rows `(n, d)` with what the model expects there, where it can.
     ///
     /// # Errors
@@ -230,9 +255,23 @@ impl Model {
     pub fn fill_missing(&self, x: &mut Array2<f64>) -> Result<()> {
         match self {
             Self::Pca(pca) => pca.fill_missing(x),
-            Self::Linear(_) | Self::Network(_) | Self::Predictor(_) => Ok(()),
+            Self::Linear(_) | Self::Network(_) | Self::Predictor(_) | Self::Dictionary(_) => Ok(()),
         }
     }
+}
+
+/// Refuses a transcoder, whose rows are others than those it is given.
+fn rebuilds_its_rows(dictionary: &Dictionary) -> Result<()> {
+    let (d, o) = (dictionary.input_dim(), dictionary.output_dim());
+    if d == o {
+        return Ok(());
+    }
+    Err(Error::mistake(
+        "rebuild rows",
+        "a dictionary that rebuilds the rows it is given",
+        format!("a transcoder from {d} to {o} columns"),
+        "use its codes: `narrows encode`",
+    ))
 }
 
 /// Computes in f32, as the model was trained, whatever kind the rows come in.

@@ -80,8 +80,11 @@ impl Predictor {
 impl Model {
     /// What turns rows into codes, as layers: of a closed form or a linear autoencoder one layer
     /// without an activation.
-    pub fn encoder(&self) -> Network {
-        match self {
+    ///
+    /// # Errors
+    /// If the model is a sparse dictionary, which has no layers.
+    pub fn encoder(&self) -> Result<Network> {
+        Ok(match self {
             Self::Pca(pca) => Network::projection(pca.encoding_axes().view(), pca.mean.view()),
             Self::Linear(linear) => {
                 let mean = linear.mean().iter().map(|&value| f64::from(value)).collect();
@@ -90,6 +93,14 @@ impl Model {
             }
             Self::Network(network) => network.encoder(),
             Self::Predictor(predictor) => predictor.network.encoder(),
-        }
+            Self::Dictionary(_) => {
+                return Err(Error::mistake(
+                    "take the encoder of a model",
+                    "a model whose encoder is layers",
+                    "a sparse dictionary",
+                    "give a run of another kind, or learn from its codes: `narrows encode`",
+                ));
+            }
+        })
     }
 }

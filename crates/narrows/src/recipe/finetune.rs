@@ -100,7 +100,9 @@ impl Finetune {
         prepared.iter().for_each(|part| {
             hasher.update(part.to_string().as_bytes());
         });
-        for (name, _, values) in source.model.encoder().tensors() {
+        // A model without layers is refused before anything is learned.
+        let layers = source.model.encoder().map(|encoder| encoder.tensors()).unwrap_or_default();
+        for (name, _, values) in layers {
             hasher.update(name.as_bytes()).update(bytemuck::cast_slice(&values));
         }
         hasher.finalize().to_hex().to_string()
@@ -173,8 +175,8 @@ impl Finetune {
         let (known, asked) = (labels(dataset)?, labels(test)?);
         check_classes(known)?;
         let pca = match (&source.model, &source.baseline) {
-            (Model::Pca(_), _) => source.model.encoder(),
-            (_, Some(pca)) => Model::Pca(pca.clone()).encoder(),
+            (Model::Pca(_), _) => source.model.encoder()?,
+            (_, Some(pca)) => Model::Pca(pca.clone()).encoder()?,
             _ => {
                 return Err(Error::mistake(
                     "study few labels",
@@ -207,7 +209,7 @@ impl Finetune {
 
     /// The layers under the head.
     fn encoder(&self, source: &Run) -> Result<Network> {
-        let encoder = source.model.encoder();
+        let encoder = source.model.encoder()?;
         let Some(dropout) = self.dropout else { return Ok(encoder) };
         if self.unfreezing == Unfreezing::Frozen {
             return Err(Error::mistake(

@@ -17,6 +17,7 @@ pub(super) const WEIGHTS: &str = "weights.safetensors";
 pub(super) const CHECKPOINT: &str = "checkpoint";
 const SCORES: &str = "scores.json";
 const PICTURES: &str = "pictures.json";
+const EXCHANGED: &str = "cfg.json";
 
 /// What narrows writes as a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub enum Folder {
     FacesEvaluation,
     /// Pictures, by [`write_pictures`].
     Pictures,
+    /// A sparse dictionary for another library, by [`super::exchange::write`].
+    Dictionary,
 }
 
 /// The list of a folder of pictures.
@@ -39,7 +42,8 @@ struct Listed {
 }
 
 impl Folder {
-    const ALL: [Self; 4] = [Self::Run, Self::Faces, Self::FacesEvaluation, Self::Pictures];
+    const ALL: [Self; 5] =
+        [Self::Run, Self::Faces, Self::FacesEvaluation, Self::Pictures, Self::Dictionary];
 
     /// How a message calls it.
     fn name(self) -> &'static str {
@@ -48,6 +52,7 @@ impl Folder {
             Self::Faces => "run of `narrows faces train`",
             Self::FacesEvaluation => "folder of `narrows faces evaluate`",
             Self::Pictures => "folder of rebuilt pictures",
+            Self::Dictionary => "dictionary for another library",
         }
     }
 
@@ -62,6 +67,9 @@ impl Folder {
             Self::Faces => config().is_some_and(|config| config["kind"] == "faces"),
             Self::FacesEvaluation => says(SCORES).is_some_and(|s| s["evaluation"].is_object()),
             Self::Pictures => says(PICTURES).is_some_and(|list| list["pictures"].is_array()),
+            Self::Dictionary => read_json(&folder.join(EXCHANGED)).is_ok_and(|cfg: Value| {
+                cfg["narrows_version"].is_string() || cfg["metadata"]["narrows_version"].is_string()
+            }),
         }
     }
 
@@ -81,6 +89,7 @@ impl Folder {
             Self::Faces => &[CONFIG, "gallery.json", WEIGHTS, "pictures"],
             Self::FacesEvaluation => &[SCORES, "report.html", "pictures"],
             Self::Pictures => &[PICTURES],
+            Self::Dictionary => &[EXCHANGED, "sae_weights.safetensors", "sae.safetensors"],
         };
         let listed = match self {
             Self::Pictures => read_json(&folder.join(PICTURES)).map(|list: Listed| list.pictures),

@@ -14,6 +14,8 @@
 //! ```
 
 mod aside;
+mod dictionary;
+pub mod exchange;
 mod folder;
 mod image;
 mod json;

@@ -1,5 +1,6 @@
 //! A fitted model with everything that is needed to use it.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use ndarray::{ArrayViewD, IxDyn};
@@ -7,7 +8,8 @@ use serde_json::Value;
 
 use super::folder::{CHECKPOINT, CONFIG, PREPARATION, WEIGHTS};
 use super::pca::Told;
-use super::{Weights, read_json, write_json};
+use super::weights::write_beside;
+use super::{Weights, dictionary, read_json, write_json};
 use crate::data::Preparation;
 use crate::error::{Error, Result};
 use crate::model::network::Shape;
@@ -35,9 +37,12 @@ impl Run {
     /// # Errors
     /// If a file cannot be written.
     pub fn write_into(&self, folder: &Path) -> Result<()> {
-        write_json(&folder.join(CONFIG), &self.config)?;
+        write_json(&folder.join(CONFIG), &self.told())?;
         write_json(&folder.join(PREPARATION), &self.preparation)?;
         let mut weights = Weights::default();
+        if let Some(pca) = &self.baseline {
+            weights.insert_pca(BASELINE, pca);
+        }
         match &self.model {
             Model::Pca(pca) => weights.insert_pca("", pca),
             Model::Linear(linear) => insert_tensors(&mut weights, linear.tensors())?,
@@ -47,11 +52,19 @@ impl Run {
                 let renamed = tensors.map(|(name, shape, v)| (head_name(&name), shape, v));
                 insert_tensors(&mut weights, renamed.collect())?;
             }
-        }
-        if let Some(pca) = &self.baseline {
-            weights.insert_pca(BASELINE, pca);
+            Model::Dictionary(found) => {
+                return write_beside(&folder.join(WEIGHTS), dictionary::tensors(found), &weights);
+            }
         }
         weights.write(&folder.join(WEIGHTS))
+    }
+
+    /// The configuration; of a dictionary with what its tensors do not tell.
+    fn told(&self) -> Cow<'_, Value> {
+        let Model::Dictionary(found) = &self.model else { return Cow::Borrowed(&self.config) };
+        let mut config = self.config.clone();
+        config["dictionary"] = dictionary::options(found);
+        Cow::Owned(config)
     }
 
     /// Reads a run folder.
@@ -62,8 +75,10 @@ impl Run {
         let path = folder.join(CONFIG);
         let config = read_config(folder)?;
         let preparation: Preparation = read_json(&folder.join(PREPARATION))?;
-        let weights = Weights::read(&folder.join(WEIGHTS))?;
         let kind = config["model"]["kind"].as_str().unwrap_or("none");
+        // The parameters of a dictionary are too many to be held as f64.
+        let wanted = |name: &str| kind != "dictionary" || name.starts_with(BASELINE);
+        let weights = Weights::read_named(&folder.join(WEIGHTS), wanted)?;
         let model = match kind {
             "pca" => {
                 let whiten = config["model"]["whiten"].as_bool().unwrap_or(false);
@@ -76,6 +91,10 @@ impl Run {
             "classifier" | "regressor" => {
                 let network = read_network(&config, &path, &weights, head_name)?;
                 Model::Predictor(Predictor::new(network, read_answer(&config, &path)?)?)
+            }
+            "dictionary" => {
+                let shape = &config["dictionary"];
+                Model::Dictionary(dictionary::read(shape, &path, &folder.join(WEIGHTS))?)
             }
             other => {
                 let problem = format!("the model is '{other}', which this version does not know");

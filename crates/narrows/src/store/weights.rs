@@ -1,13 +1,14 @@
 //! Named arrays as one safetensors file.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array2, ArrayD, ArrayView, Dimension, IxDyn};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use safetensors::SafeTensorError;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
 
-use crate::data::Precision;
+use crate::compute::Matrix;
+use crate::data::{Content, Precision};
 use crate::error::{Error, Result};
 
 const REMEDY: &str = "fit again, or restore the folder";
@@ -44,24 +45,17 @@ impl Weights {
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let failed = |error: safetensors::SafeTensorError| {
-            Error::failure("write weights", error.to_string(), "report it")
-        };
-        let encoded: Vec<(&String, Dtype, &[usize], Vec<u8>)> = self
-            .arrays
-            .iter()
+        write_beside(path, Vec::new(), self)
+    }
+
+    fn encoded(&self) -> Vec<(&String, Dtype, &[usize], Vec<u8>)> {
+        let arrays = self.arrays.iter();
+        arrays
             .map(|(name, (precision, array))| {
                 let (kind, bytes) = encode(*precision, array);
                 (name, kind, array.shape(), bytes)
             })
-            .collect();
-        let mut views = Vec::with_capacity(encoded.len());
-        for (name, kind, shape, bytes) in &encoded {
-            let view = TensorView::new(*kind, shape.to_vec(), bytes);
-            views.push((name, view.map_err(failed)?));
-        }
-        let bytes = serialize(views, None).map_err(failed)?;
-        fs::write(path, bytes).map_err(|error| Error::write(path, error))
+            .collect()
     }
 
     /// Reads a file whose arrays are all f32 or f64.
@@ -69,11 +63,17 @@ impl Weights {
     /// # Errors
     /// If it cannot be read, is damaged, or holds a number that is not finite.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).map_err(|error| Error::read(path, error))?;
+        Self::read_named(path, |_| true)
+    }
+
+    /// Reads the arrays whose names are wanted.
+    pub(super) fn read_named(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Self> {
+        let content = Content::of(path)?;
         let bad = |problem: String| Error::bad_file(path, problem, REMEDY);
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| bad(error.to_string()))?;
+        let tensors =
+            SafeTensors::deserialize(&content.bytes).map_err(|error| bad(error.to_string()))?;
         let mut arrays = BTreeMap::new();
-        for (name, view) in tensors.iter() {
+        for (name, view) in tensors.iter().filter(|(name, _)| wanted(name)) {
             let (precision, values): (_, Vec<f64>) = match view.dtype() {
                 Dtype::F64 => (Precision::F64, bytemuck::pod_collect_to_vec(view.data())),
                 Dtype::F32 => {
@@ -149,6 +149,49 @@ impl Weights {
     pub(super) fn bad(&self, problem: String) -> Error {
         Error::bad_file(&self.path, problem, REMEDY)
     }
+}
+
+/// A tensor of f32 on its way to a file, where it lies.
+pub(crate) struct Stored<'a> {
+    name: &'static str,
+    shape: Vec<usize>,
+    values: &'a [f32],
+}
+
+impl<'a> Stored<'a> {
+    pub(crate) fn matrix(name: &'static str, matrix: &'a Matrix) -> Self {
+        Self { name, shape: vec![matrix.rows(), matrix.cols()], values: matrix.as_slice() }
+    }
+
+    pub(crate) fn vector(name: &'static str, values: &'a [f32]) -> Self {
+        Self { name, shape: vec![values.len()], values }
+    }
+}
+
+/// Writes tensors without copying them.
+///
+/// # Errors
+/// If the file cannot be written.
+pub(crate) fn write_tensors(path: &Path, tensors: Vec<Stored<'_>>) -> Result<()> {
+    write_beside(path, tensors, &Weights::default())
+}
+
+/// Writes tensors without copying them, and arrays beside them.
+pub(super) fn write_beside(path: &Path, tensors: Vec<Stored<'_>>, beside: &Weights) -> Result<()> {
+    let failed = |error: SafeTensorError| match error {
+        SafeTensorError::IoError(error) => Error::write(path, error),
+        other => Error::failure("write weights", other.to_string(), "report it"),
+    };
+    let encoded = beside.encoded();
+    let mut views = Vec::with_capacity(tensors.len() + encoded.len());
+    for (name, kind, shape, bytes) in &encoded {
+        views.push((name.as_str(), TensorView::new(*kind, shape.to_vec(), bytes).map_err(failed)?));
+    }
+    for Stored { name, shape, values } in tensors {
+        let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values));
+        views.push((name, view.map_err(failed)?));
+    }
+    serialize_to_file(views, None, path).map_err(failed)
 }
 
 fn encode(precision: Precision, array: &ArrayD<f64>) -> (Dtype, Vec<u8>) {

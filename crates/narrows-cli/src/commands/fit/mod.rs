@@ -276,7 +276,7 @@ fn scores(recipe: &Recipe, fitted: &Fitted, seconds: f64) -> Value {
             scores["noise_variance"] = json!(pca.noise_variance);
         }
         Model::Linear(_) => scores["certificate"] = json!(fitted.certificate),
-        Model::Network(_) | Model::Predictor(_) => {
+        Model::Network(_) | Model::Predictor(_) | Model::Dictionary(_) => {
             lay(&mut scores, kept_scores(&recipe.train, &fitted.history));
             scores["training"] = json!(fitted.training);
             if !fitted.storeys.is_empty() {
@@ -328,7 +328,7 @@ fn tell(recipe: &Recipe, fitted: &Fitted, seconds: f64) -> Result<()> {
             writeln!(Screen, "{epochs} epochs in {seconds:.1} s{kept}")?;
         }
         // It is told by `narrows finetune`.
-        Model::Predictor(_) => {}
+        Model::Predictor(_) | Model::Dictionary(_) => {}
     }
     if let Some(training) = &fitted.training {
         let rows = run.baseline.as_ref().map_or(training.rows, |pca| pca.rows);

@@ -25,6 +25,10 @@ pub(super) fn components(model: &Model) -> Components {
         }
         Model::Network(network) => filters(network),
         Model::Predictor(predictor) => filters(predictor.network()),
+        Model::Dictionary(dictionary) => {
+            let directions = &dictionary.decoder;
+            (ComponentKind::Decoder, first(directions.view()), directions.rows())
+        }
     };
     Components { kind, rows, count }
 }

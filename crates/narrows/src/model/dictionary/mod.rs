@@ -15,14 +15,20 @@
 //! Source: H. Cunningham et al., Sparse autoencoders find highly interpretable features in language
 //! models (2023); T. Bricken et al., Towards monosemanticity (2023).
 
+mod encode;
+mod pursuit;
+mod scale;
+
+use serde::{Deserialize, Serialize};
+
 use crate::compute::Matrix;
 
 /// A sparse dictionary, as it is used: what training leaves and what other libraries' files hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dictionary {
-    /// E `(n, d)`.
+    /// E `(n, d)`; of matching pursuit without rows, since its encoder is D.
     pub encoder: Matrix,
-    /// b `(n)`; of a gated dictionary the bias of the gate.
+    /// b `(n)`; of a gated dictionary the bias of the gate, of matching pursuit nothing.
     pub encoder_bias: Vec<f32>,
     /// D `(n, o)`.
     pub decoder: Matrix,
@@ -81,7 +87,8 @@ pub enum Gate {
 }
 
 /// What is done to a row before it is encoded, and undone after it is decoded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RowScale {
     /// Nothing.
     #[default]

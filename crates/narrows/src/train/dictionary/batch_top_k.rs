@@ -17,7 +17,7 @@
 //!
 //! Differs from: SAELens, whose τ starts at 0 and needs some hundreds of steps to arrive.
 
-use crate::compute::{Entry, Matrix, Sifted, Wanted};
+use crate::compute::{Kept, Matrix, Sifted, Wanted};
 
 /// How much of the way to a batch's least value τ goes.
 const FOLLOW: f64 = 0.01;
@@ -82,7 +82,7 @@ impl Search {
 
     /// Keeps the `count` largest.
     fn cut(&mut self, sifted: &mut Sifted, norms: &[f32], count: usize) -> Option<f32> {
-        let ordered = |entry: &Entry| entry.value * norms[entry.column as usize];
+        let ordered = |entry: &Kept| entry.value * norms[entry.column as usize];
         self.places.clear();
         for (row, entries) in sifted.rows().iter().enumerate() {
             self.places.extend(entries.iter().map(|e| (ordered(e), row as u32, e.column)));

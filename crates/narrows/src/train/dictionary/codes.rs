@@ -1,6 +1,6 @@
 //! The codes of a batch, by row and by latent.
 
-use crate::compute::Entry;
+use crate::compute::Kept;
 
 /// What belongs to one pre-activation that takes part in a step.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -40,7 +40,7 @@ impl Codes {
     }
 
     /// Takes over the entries of each row.
-    pub(super) fn fill(&mut self, rows: &[Vec<Entry>]) {
+    pub(super) fn fill(&mut self, rows: &[Vec<Kept>]) {
         self.codes.clear();
         self.starts.clear();
         self.starts.push(0);

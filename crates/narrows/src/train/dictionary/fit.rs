@@ -183,7 +183,7 @@ pub fn fit_dictionaries(
     };
     let bytes_read = with_batches(&reading, |batches| {
         let (mut x, mut t) = (Matrix::default(), Matrix::default());
-        while let Some(batch) = batches.next()? {
+        while let Some(batch) = batches.advance()? {
             class.scaled(batch.rows, 0, &mut x);
             if let Some(targets) = batch.targets {
                 class.scaled(targets, 1, &mut t);
@@ -450,7 +450,7 @@ fn sample(source: &dyn Source, order: &Order) -> Result<Matrix> {
         positions: Range { start: 0, end: rows as u64 },
     };
     with_batches(&reading, |batches| {
-        Ok(batches.next()?.map(|batch| batch.rows.clone()).unwrap_or_default())
+        Ok(batches.advance()?.map(|batch| batch.rows.clone()).unwrap_or_default())
     })
 }
 

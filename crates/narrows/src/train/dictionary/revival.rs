@@ -19,7 +19,7 @@
 use rayon::prelude::*;
 
 use super::codes::Codes;
-use crate::compute::{Entry, Matrix, Sifted, Wanted, add_scaled, dot, wide};
+use crate::compute::{Kept, Matrix, Sifted, Wanted, add_scaled, dot, wide};
 
 /// Rows that one task takes.
 const PIECE: usize = 32;
@@ -62,7 +62,7 @@ impl Revival {
         let wanted = Wanted::Largest { k, above: f32::NEG_INFINITY, weights: &self.weights };
         self.sifted.sift(input, &self.encoder, &self.bias, wanted);
         for entries in self.sifted.rows_mut() {
-            let own = |entry: &mut Entry| entry.column = self.dead[entry.column as usize] as u32;
+            let own = |entry: &mut Kept| entry.column = self.dead[entry.column as usize] as u32;
             entries.iter_mut().for_each(own);
         }
         self.codes.fill(self.sifted.rows());

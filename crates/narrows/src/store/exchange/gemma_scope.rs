@@ -1,0 +1,59 @@
+//! Gemma Scope: `params.npz`, and `params.safetensors` of its second edition.
+//!
+//! ```text
+//! w_enc (d, n)   b_enc (n)   w_dec (n, o)   b_dec (o)   threshold (n)   affine_skip_connection (d, o)
+//! a = x·w_enc + b_enc      z = a where a > threshold, else 0      y = z·w_dec + b_dec [+ x·skip]
+//! ```
+//!
+//! Names are in upper or lower case. Dictionaries of the embedding were trained on rows √d times as large:
+//! `w_enc` is divided and `w_dec` multiplied by √d where a folder's name says `embedding`, as in SAELens.
+//!
+//! Source: T. Lieberum et al., Gemma Scope (2024); `sae_lens/loading/pretrained_sae_loaders.py`.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::tensors::Tensors;
+use super::{About, Library, config};
+use crate::compute::{scale_rows, transposed};
+use crate::error::Result;
+use crate::model::Dictionary;
+use crate::model::dictionary::{Gate, RowScale};
+
+pub(super) fn read(folder: &Path) -> Result<(Dictionary, About)> {
+    let npz = folder.join("params.npz");
+    let mut tensors = match npz.is_file() {
+        true => Tensors::of_npz(&npz)?,
+        false => Tensors::of_safetensors(&folder.join("params.safetensors"))?,
+    };
+    let settings = folder.join("config.json");
+    let mut about = About {
+        library: Library::GemmaScope,
+        architecture: "jumprelu".to_owned(),
+        kinds: tensors.kinds(),
+        metadata: Value::Null,
+        config: if settings.is_file() { config(&settings)? } else { Value::Null },
+        notes: Vec::new(),
+    };
+    let skip = tensors.optional_matrix("affine_skip_connection")?;
+    let mut dictionary = Dictionary {
+        encoder: tensors.transposed("w_enc")?,
+        encoder_bias: tensors.vector("b_enc")?,
+        decoder: tensors.matrix("w_dec")?,
+        decoder_bias: tensors.vector("b_dec")?,
+        skip: skip.map(|skip| transposed(&skip)),
+        centred: false,
+        gate: Gate::Threshold(tensors.vector("threshold")?),
+        row_scale: RowScale::None,
+    };
+    tensors.finish()?;
+    if folder.iter().any(|part| part.to_string_lossy().contains("embedding")) {
+        let (root, n) = ((dictionary.encoder.cols() as f32).sqrt(), dictionary.decoder.rows());
+        let rows = dictionary.encoder.rows();
+        scale_rows(&mut dictionary.encoder, &vec![1.0 / root; rows]);
+        scale_rows(&mut dictionary.decoder, &vec![root; n]);
+        about.notes.push("of the embedding: brought from rows of √d times the size".into());
+    }
+    Ok((dictionary, about))
+}
