@@ -153,6 +153,8 @@ impl Batches<'_> {
     ///
     /// # Errors
     /// If the rows cannot be read, or one of them holds a number that is not finite.
+    // An iterator could not lend what it gives.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<Batch<'_>>> {
         if let Some(used) = self.current.take() {
             // The reading thread may already have read its last.

@@ -212,7 +212,7 @@ impl ShardWriter {
     fn check_numbers(&self, rows: &[f32]) -> Result<()> {
         let (dim, element) = (self.manifest.dim, self.manifest.element);
         let largest = element.largest();
-        let place = rows.par_iter().position_first(|value| !(value.abs() <= largest));
+        let place = rows.par_iter().position_first(|value| value.is_nan() || value.abs() > largest);
         let Some(place) = place else { return Ok(()) };
         let value = rows[place];
         let remedy = match value.is_finite() {
