@@ -70,16 +70,20 @@ impl Manifest {
     /// # Errors
     /// If there is none, because the store was never finished or is none, or what it says cannot be.
     pub fn read(folder: &Path) -> Result<Self> {
-        if !folder.join(MANIFEST).exists() && folder.join(UNFINISHED).exists() {
-            let rows = Self::read_from(&folder.join(UNFINISHED))?.rows;
-            return Err(Error::mistake(
-                "open",
-                "a finished store",
-                format!("'{}', of which {rows} rows were written so far", folder.display()),
-                "finish it: pack again with --resume",
-            ));
+        let (manifest, unfinished) = (folder.join(MANIFEST), folder.join(UNFINISHED));
+        if manifest.exists() {
+            return Self::read_from(&manifest);
         }
-        Self::read_from(&folder.join(MANIFEST))
+        let name = folder.display();
+        let (got, remedy) = if unfinished.exists() {
+            let rows = Self::read_from(&unfinished)?.rows;
+            let got = format!("'{name}', of which {rows} rows were written so far");
+            (got, "finish it: pack again with --resume")
+        } else {
+            (format!("'{name}', in which it is not"), "make one: narrows shards pack")
+        };
+        let expected = format!("a finished store, a folder with {MANIFEST}");
+        Err(Error::mistake("open", expected, got, remedy))
     }
 
     pub(crate) fn read_from(path: &Path) -> Result<Self> {
