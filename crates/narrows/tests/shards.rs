@@ -379,7 +379,7 @@ fn batches_are_of_one_size_but_the_last_and_bytes_are_counted() {
     assert_eq!(bytes.unwrap(), 100 * DIM as u64 * 2);
     assert_eq!(store.bytes_read() - before, 100 * DIM as u64 * 2);
     // Whoever stops early is not kept waiting.
-    with_batches(&reading, |batches| batches.next().map(|_| ())).unwrap();
+    with_batches(&reading, |batches| batches.advance().map(|_| ())).unwrap();
     let failed: Result<()> = with_batches(&reading, |_| Err(Error::failure("fit", "no", "none")));
     assert!(failed.is_err());
 }

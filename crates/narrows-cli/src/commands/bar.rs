@@ -35,45 +35,51 @@ impl<'a> Bar<'a> {
 
     /// Moves on, ten times a second at most.
     pub(super) fn draw(&mut self, step: &Step) {
+        let validation = self.validation;
+        self.advance(step.done, || told(step, validation));
+    }
+
+    /// Moves on to the part `done`; `told` says where that is, which is asked ten times a second at most.
+    pub(super) fn advance(&mut self, done: f64, told: impl FnOnce() -> String) {
         if self.lines.is_some() {
-            return self.write(step);
+            return self.write(done, told);
         }
         if self.last_drawn.is_some_and(|last| last.elapsed() <= Duration::from_millis(100)) {
             return;
         }
         self.last_drawn = Some(Instant::now());
-        self.bar.set_position((PARTS * step.done) as u64);
-        self.bar.set_message(self.told(step));
-    }
-
-    fn told(&self, step: &Step) -> String {
-        let validation = self.validation.map(|loss| format!(", validation {}", figure(loss)));
-        format!(
-            "epoch {}: loss {}{}  {:.0} rows/s",
-            step.epoch + 1,
-            figure(step.loss),
-            validation.unwrap_or_default(),
-            step.rows_per_second
-        )
+        self.bar.set_position((PARTS * done) as u64);
+        self.bar.set_message(told());
     }
 
     /// Says where it is, every ten seconds at most.
-    fn write(&mut self, step: &Step) {
+    fn write(&mut self, done: f64, told: impl FnOnce() -> String) {
         let Some((said, begun)) = &mut self.lines else { return };
-        let (start, from) = *begun.get_or_insert((Instant::now(), step.done));
+        let (start, from) = *begun.get_or_insert((Instant::now(), done));
         if said.elapsed() < LINES {
             return;
         }
         *said = Instant::now();
-        let rest = (1.0 - step.done) / (step.done - from).max(1e-9);
+        let rest = (1.0 - done) / (done - from).max(1e-9);
         let left = start.elapsed().mul_f64(rest.min(1e6));
-        self.output.say(format!("{}  {} left", self.told(step), HumanDuration(left)));
+        self.output.say(format!("{}  {} left", told(), HumanDuration(left)));
     }
 
     /// Takes the bar away.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+fn told(step: &Step, validation: Option<f64>) -> String {
+    let validation = validation.map(|loss| format!(", validation {}", figure(loss)));
+    format!(
+        "epoch {}: loss {}{}  {:.0} rows/s",
+        step.epoch + 1,
+        figure(step.loss),
+        validation.unwrap_or_default(),
+        step.rows_per_second
+    )
 }
 
 impl Observer for Bar<'_> {

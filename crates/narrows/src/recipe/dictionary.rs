@@ -170,6 +170,11 @@ impl DictionaryRecipe {
         Ok(options)
     }
 
+    /// Whether dictionaries of a kind read a key.
+    pub fn reads(kind: &str, key: &str) -> bool {
+        read_by(key).is_none_or(|kinds| kinds.contains(&kind))
+    }
+
     /// Opens the rows, and the targets where it names them.
     ///
     /// # Errors
@@ -203,6 +208,11 @@ impl DictionaryRecipe {
         let task = DictionaryTask { rows, targets };
         fit_dictionaries(&task, &options, &self.training(), from, observer)
     }
+}
+
+/// The kinds that read a key, if not all do.
+fn read_by(key: &str) -> Option<&'static [&'static str]> {
+    READ_BY.iter().find(|(read, _)| *read == key).map(|(_, kinds)| *kinds)
 }
 
 fn plain(value: &impl Serialize) -> Value {

@@ -1,6 +1,7 @@
 //! `narrows fit`: learn a model into a run folder.
 
 mod again;
+mod dictionary;
 mod keys;
 mod rates;
 mod settings;
@@ -39,13 +40,19 @@ pub(super) use watch::{Asked, Left, Watch, begun};
 /// --find-lr tells which learning rate to give: `narrows fit RECIPE --find-lr` prints the curve of the
 /// loss and, as its last line, the setting.
 ///
+/// Sparse dictionaries read the rows while they learn, as many rows as there are unless train.rows says
+/// more: data of any size. Beside three batches they hold their parameters four times and what a step of a
+/// batch writes on.
+///
+/// Example: narrows fit --model dictionary --set dictionary.k=32 --data shards/ --out runs/sae
 /// Example: narrows fit --model pca --set model.components=30 --data train.npy --out runs/a
 #[derive(Debug, Args)]
 pub(crate) struct FitArgs {
     /// A recipe (TOML)
     recipe: Option<PathBuf>,
     /// The kind of model: pca, linear (an autoencoder learned by following gradients), network (an
-    /// autoencoder of layers) or stack (the same, learned layer upon layer, then as a whole)
+    /// autoencoder of layers), stack (the same, learned layer upon layer, then as a whole) or dictionary
+    /// (sparse dictionaries: one, or many from one pass)
     #[arg(long, value_name = "KIND")]
     model: Option<String>,
     /// Rows: a file (npy, npz, idx, csv, tsv; gzipped too), a folder of pictures, `PATH#name` in an
@@ -64,6 +71,12 @@ pub(crate) struct FitArgs {
     /// Bring pictures to this size
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
     resize: Option<(usize, usize)>,
+    /// Dictionaries: rows that the rows are to be turned into, for a transcoder
+    #[arg(long, value_name = "PATH")]
+    target: Option<String>,
+    /// Dictionaries: what each is made with in turn, as in "alpha=1e-4..1e-2 log 8; width=4x,8x; seed=0..4"
+    #[arg(long, value_name = "AXES")]
+    sweep: Option<String>,
     /// What becomes of missing values: refuse, mean or em
     #[arg(long, value_name = "HOW")]
     missing: Option<String>,
@@ -94,6 +107,9 @@ pub(crate) struct FitArgs {
 
 pub(crate) fn run(args: FitArgs) -> Result<()> {
     let settings = settings::settings(&args)?;
+    if let Some(settings) = dictionary::meant(&args, &settings)? {
+        return dictionary::run(&args, &settings);
+    }
     if args.print_recipe {
         let recipe = Recipe::from_value(settings)?;
         return Ok(Screen.write_all(keys::printed(recipe.model.kind).as_bytes())?);

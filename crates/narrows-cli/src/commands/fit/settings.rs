@@ -26,6 +26,8 @@ pub(super) fn settings(args: &FitArgs) -> Result<Value> {
     give("data.label_column", json!(args.label_column));
     give("data.colour", json!(args.colour));
     give("data.resize", json!(args.resize));
+    give("data.target", json!(args.target));
+    give("sweep", json!(args.sweep));
     give("prepare.missing", json!(args.missing));
     give("seed", json!(args.seed));
     lay_over(&mut settings, &args.sets)?;

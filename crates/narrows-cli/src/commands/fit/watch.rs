@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use narrows::store::{is_finished, read_state, write_aside, write_state};
 use narrows::train::{Beginning, Checkpoint, Epoch, Observer, Step, Wish};
 use narrows::{Error, Result};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::Output;
@@ -33,9 +34,8 @@ pub(in super::super) struct Asked {
     pub(in super::super) seconds: f64,
 }
 
-/// Whoever watches a training at the command line.
-pub(in super::super) struct Watch<'a> {
-    bar: Bar<'a>,
+/// Keeps the checkpoints of a training and knows when the person wants it to stop.
+pub(super) struct Keeper<'a> {
     out: &'a Path,
     asked: Asked,
     interval: Duration,
@@ -46,12 +46,12 @@ pub(in super::super) struct Watch<'a> {
     stopped: Arc<AtomicBool>,
 }
 
-impl<'a> Watch<'a> {
+impl<'a> Keeper<'a> {
     /// Takes over Ctrl-C: the first stops the training with a checkpoint, the second at once.
     ///
     /// # Errors
     /// If the system refuses.
-    pub(in super::super) fn new(asked: Asked, out: &'a Path, output: &'a Output) -> Result<Self> {
+    pub(super) fn new(asked: Asked, out: &'a Path) -> Result<Self> {
         let stopped = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stopped);
         ctrlc::set_handler(move || {
@@ -61,20 +61,38 @@ impl<'a> Watch<'a> {
         })
         .map_err(|error| Error::failure("watch for Ctrl-C", error.to_string(), "try again"))?;
         let interval = Duration::from_secs_f64(asked.seconds.clamp(0.0, 1e9));
-        Ok(Self {
-            bar: Bar::new(output),
-            out,
-            asked,
-            interval,
-            last_kept: Instant::now(),
-            stale: checkpoint_path(out).exists(),
-            stopped,
-        })
+        let stale = checkpoint_path(out).exists();
+        Ok(Self { out, asked, interval, last_kept: Instant::now(), stale, stopped })
     }
 
-    /// Takes the bar away.
-    pub(in super::super) fn finish(&self) {
-        self.bar.finish();
+    /// What the training is to do after a step.
+    pub(super) fn wish(&mut self) -> Wish {
+        if self.stopped.load(Ordering::SeqCst) {
+            Wish::Stop
+        } else if self.last_kept.elapsed() >= self.interval || std::mem::take(&mut self.stale) {
+            Wish::Checkpoint
+        } else {
+            Wish::GoOn
+        }
+    }
+
+    /// Keeps where the training stands.
+    pub(super) fn keep(
+        &mut self,
+        progress: &impl Serialize,
+        vectors: &[(String, impl AsRef<[f32]>)],
+    ) -> Result<()> {
+        let path = checkpoint_path(self.out);
+        self.make_folder(&path)?;
+        let about = json!({
+            "command": self.asked.command,
+            "settings": self.asked.settings,
+            "content_hash": self.asked.content_hash,
+            "progress": progress,
+        });
+        write_state(&path, &about, vectors)?;
+        self.last_kept = Instant::now();
+        Ok(())
     }
 
     /// Makes the folder of a run that is not finished, so that it is known as one. The configuration of
@@ -96,6 +114,27 @@ impl<'a> Watch<'a> {
     }
 }
 
+/// Whoever watches a training at the command line.
+pub(in super::super) struct Watch<'a> {
+    bar: Bar<'a>,
+    keeper: Keeper<'a>,
+}
+
+impl<'a> Watch<'a> {
+    /// Takes over Ctrl-C: see [`Keeper::new`].
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(in super::super) fn new(asked: Asked, out: &'a Path, output: &'a Output) -> Result<Self> {
+        Ok(Self { bar: Bar::new(output), keeper: Keeper::new(asked, out)? })
+    }
+
+    /// Takes the bar away.
+    pub(in super::super) fn finish(&self) {
+        self.bar.finish();
+    }
+}
+
 impl Observer for Watch<'_> {
     fn begin(&mut self, beginning: &Beginning) {
         self.bar.begin(beginning);
@@ -103,13 +142,7 @@ impl Observer for Watch<'_> {
 
     fn step(&mut self, step: &Step) -> Wish {
         self.bar.draw(step);
-        if self.stopped.load(Ordering::SeqCst) {
-            Wish::Stop
-        } else if self.last_kept.elapsed() >= self.interval || std::mem::take(&mut self.stale) {
-            Wish::Checkpoint
-        } else {
-            Wish::GoOn
-        }
+        self.keeper.wish()
     }
 
     fn epoch(&mut self, epoch: &Epoch) -> ControlFlow<()> {
@@ -117,17 +150,7 @@ impl Observer for Watch<'_> {
     }
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let path = checkpoint_path(self.out);
-        self.make_folder(&path)?;
-        let about = json!({
-            "command": self.asked.command,
-            "settings": self.asked.settings,
-            "content_hash": self.asked.content_hash,
-            "progress": checkpoint.progress,
-        });
-        write_state(&path, &about, &checkpoint.vectors)?;
-        self.last_kept = Instant::now();
-        Ok(())
+        self.keeper.keep(&checkpoint.progress, &checkpoint.vectors)
     }
 }
 
@@ -173,8 +196,12 @@ pub(in super::super) struct Left<T> {
     /// What was asked for when it began.
     pub(in super::super) asked: T,
     content_hash: String,
-    checkpoint: Checkpoint,
+    progress: Value,
+    vectors: Vectors,
 }
+
+/// Vectors with names.
+type Vectors = Vec<(String, Vec<f32>)>;
 
 impl<T> Left<T> {
     /// Reads what `command` left in the folder of the run; `None` where there is no checkpoint.
@@ -200,14 +227,19 @@ impl<T> Left<T> {
             Error::bad_file(&path, error.to_string(), "start anew without --resume")
         })?;
         let content_hash = about["content_hash"].as_str().unwrap_or_default().to_owned();
-        let checkpoint = Checkpoint::from_kept(&about["progress"], vectors)?;
-        Ok(Some(Self { asked, content_hash, checkpoint }))
+        Ok(Some(Self { asked, content_hash, progress: about["progress"].clone(), vectors }))
     }
 
     /// The checkpoint, if it is of data with this hash.
     pub(in super::super) fn of(self, content_hash: &str, name: &str) -> Result<Checkpoint> {
+        let (progress, vectors) = self.kept(content_hash, name)?;
+        Checkpoint::from_kept(&progress, vectors)
+    }
+
+    /// Where it stood, if it is of data with this hash.
+    pub(super) fn kept(self, content_hash: &str, name: &str) -> Result<(Value, Vectors)> {
         if self.content_hash == content_hash {
-            return Ok(self.checkpoint);
+            return Ok((self.progress, self.vectors));
         }
         Err(Error::mistake(
             "resume training",

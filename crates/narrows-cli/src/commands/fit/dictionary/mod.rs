@@ -1,0 +1,241 @@
+//! `narrows fit` of sparse dictionaries: one into a run folder, many into a folder of run folders.
+
+mod table;
+mod watch;
+
+use std::borrow::Cow;
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Result;
+use narrows::Error;
+use narrows::data::{Dataset, Preparation};
+use narrows::model::{Autoencoder, Dictionary, Model};
+use narrows::recipe::DictionaryRecipe;
+use narrows::store::{Folder, Run, check_replaceable, write_aside, write_folder, write_json};
+use narrows::train::dictionary::{
+    DictionaryCheckpoint, DictionaryOptions, DictionaryRecord, LearnedDictionaries,
+};
+use serde_json::{Map, Value, json};
+
+use super::watch::{Asked, Left, begun};
+use super::{FitArgs, Screen, figure};
+use watch::Watch;
+
+/// Seconds between checkpoints: a state of several gigabytes takes some to write.
+const CHECKPOINT_SECONDS: f64 = 300.0;
+
+/// The settings, if they ask for dictionaries: as they are, or of the training that is to go on.
+pub(super) fn meant(args: &FitArgs, settings: &Value) -> Result<Option<Value>> {
+    if DictionaryRecipe::is_meant(settings) {
+        return Ok(Some(settings.clone()));
+    }
+    let nothing_said = settings.as_object().is_some_and(Map::is_empty);
+    if !args.resume || !nothing_said {
+        return Ok(None);
+    }
+    let left = Left::in_folder("fit", &args.out, Ok::<Value, _>)?;
+    Ok(left.map(|left| left.asked).filter(DictionaryRecipe::is_meant))
+}
+
+pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
+    refuse_unread(args)?;
+    if args.print_recipe {
+        return Ok(Screen.write_all(table::printed_recipe().as_bytes())?);
+    }
+    let said = DictionaryRecipe::from_value(settings)?;
+    let left = match args.resume {
+        true => Left::in_folder("fit", &args.out, serde_json::from_value::<DictionaryRecipe>)?,
+        false => None,
+    };
+    let recipe = if args.resume { begun(left.as_ref(), Some(said), &args.out)? } else { said };
+    check_replaceable(&args.out, Folder::Run)?;
+    let (rows, targets) = recipe.open()?;
+    let options = recipe.dictionaries(rows.rows.dim())?;
+    introduce(args, &recipe, &rows, &options);
+    let asked = Asked {
+        command: "fit",
+        settings: serde_json::to_value(&recipe)?,
+        config: serde_json::to_value(&recipe)?,
+        content_hash: rows.content_hash.clone(),
+        seconds: CHECKPOINT_SECONDS,
+    };
+    let from = left.map(|left| left.kept(&rows.content_hash, &rows.name)).transpose()?;
+    let from = from.map(|(progress, vectors)| checkpoint(&progress, vectors)).transpose()?;
+    let begin = Instant::now();
+    let mut watch = Watch::new(asked, &args.out, &args.output)?;
+    let targets = targets.as_ref().map(|targets| &*targets.rows);
+    let learned = recipe.fit(&*rows.rows, targets, from, &mut watch);
+    watch.finish();
+    let learned = learned?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let made = Made { recipe: &recipe, rows: &rows, options: &options, learned: &learned, seconds };
+    made.write(&args.out)?;
+    if args.output.json {
+        writeln!(Screen, "{:#}", made.scores())?;
+    } else {
+        made.tell()?;
+    }
+    args.output.say(format!("written: {}", args.out.display()));
+    Ok(())
+}
+
+/// Options of other models that would silently do nothing.
+fn refuse_unread(args: &FitArgs) -> Result<()> {
+    let given = [
+        (args.labels.is_some(), "--labels"),
+        (args.label_column.is_some(), "--label-column"),
+        (args.colour, "--colour"),
+        (args.resize.is_some(), "--resize"),
+        (args.missing.is_some(), "--missing"),
+        (args.find_lr, "--find-lr"),
+    ];
+    match given.iter().find(|(given, _)| *given) {
+        Some((_, option)) => Err(Error::mistake(
+            "fit",
+            format!("another model than dictionary where {option} is given"),
+            "dictionary, which does not read it",
+            "leave it out",
+        )
+        .into()),
+        None => Ok(()),
+    }
+}
+
+fn introduce(
+    args: &FitArgs,
+    recipe: &DictionaryRecipe,
+    rows: &Dataset,
+    options: &[DictionaryOptions],
+) {
+    let parameters: usize = options.iter().map(|own| own.latents * rows.rows.dim() * 2).sum();
+    let learned_from = recipe.train.rows.unwrap_or(rows.rows.rows() as u64);
+    args.output.say(format!(
+        "{}: {} rows × {} columns, {learned_from} to learn from",
+        rows.name,
+        rows.rows.rows(),
+        rows.rows.dim(),
+    ));
+    args.output.say(format!(
+        "{} {}, {:.1} million parameters",
+        options.len(),
+        if options.len() == 1 { "dictionary" } else { "dictionaries" },
+        parameters as f64 / 1e6,
+    ));
+}
+
+fn checkpoint(
+    progress: &Value,
+    vectors: Vec<(String, Vec<f32>)>,
+) -> narrows::Result<DictionaryCheckpoint<'static>> {
+    let progress = serde_json::from_value(progress.clone()).map_err(|error| {
+        let expected = "a checkpoint of this version";
+        Error::mistake("resume training", expected, error.to_string(), "start anew")
+    })?;
+    let vectors = vectors.into_iter().map(|(name, values)| (name, Cow::Owned(values)));
+    Ok(DictionaryCheckpoint { progress, vectors: vectors.collect() })
+}
+
+/// Everything that there is to write and to tell.
+struct Made<'a> {
+    recipe: &'a DictionaryRecipe,
+    rows: &'a Dataset,
+    options: &'a [DictionaryOptions],
+    learned: &'a LearnedDictionaries,
+    seconds: f64,
+}
+
+impl Made<'_> {
+    /// One run folder, or one for each dictionary within a folder that tells of all.
+    fn write(&self, out: &Path) -> Result<()> {
+        let dictionaries = &self.learned.dictionaries;
+        write_folder(out, Folder::Run, |folder| {
+            if let [only] = &dictionaries[..] {
+                return self.write_one(folder, 0, only);
+            }
+            write_json(&folder.join("config.json"), &self.config())?;
+            write_json(&folder.join("scores.json"), &json!({ "fit": self.scores() }))?;
+            for (index, dictionary) in dictionaries.iter().enumerate() {
+                let own = folder.join("dictionaries").join(self.name(index));
+                std::fs::create_dir_all(&own).map_err(|error| Error::write(&own, error))?;
+                self.write_one(&own, index, dictionary)?;
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// What the folder of one of many is called.
+    fn name(&self, index: usize) -> String {
+        let digits = (self.options.len() - 1).to_string().len();
+        format!("{index:0digits$}")
+    }
+
+    fn write_one(&self, folder: &Path, index: usize, made: &Dictionary) -> narrows::Result<()> {
+        let mut config = self.config();
+        config["made"] = json!(self.options[index]);
+        let run = Run {
+            config,
+            preparation: Preparation::none(made.input_dim()),
+            model: Model::Dictionary(made.clone()),
+            baseline: None,
+        };
+        run.write_into(folder)?;
+        let own = self.history(index).map(|record| json!(record).to_string() + "\n");
+        write_aside(&folder.join("history.jsonl"), own.collect::<String>().as_bytes())?;
+        write_json(&folder.join("scores.json"), &json!({ "fit": self.score(index) }))
+    }
+
+    fn history(&self, index: usize) -> impl Iterator<Item = &DictionaryRecord> {
+        self.learned.history.iter().filter(move |record| record.dictionary == index)
+    }
+
+    fn config(&self) -> Value {
+        let mut config = json!(self.recipe);
+        config["version"] = json!(env!("CARGO_PKG_VERSION"));
+        config["data"]["rows"] = json!(self.rows.rows.rows());
+        config["data"]["dim"] = json!(self.rows.rows.dim());
+        config["data"]["element"] = json!(self.rows.element);
+        config["data"]["content_hash"] = json!(self.rows.content_hash);
+        config
+    }
+
+    /// What the last rows of training said of one.
+    fn score(&self, index: usize) -> Value {
+        let mut score = json!(self.history(index).last());
+        let own = &self.options[index];
+        score["made"] = json!(own);
+        score
+    }
+
+    fn scores(&self) -> Value {
+        let dictionaries: Vec<Value> =
+            (0..self.options.len()).map(|index| self.score(index)).collect();
+        json!({
+            "rows": self.learned.rows,
+            "bytes_read": self.learned.bytes_read,
+            "seconds": self.seconds,
+            "rows_per_second": self.learned.rows as f64 / self.seconds,
+            "dictionaries": dictionaries,
+        })
+    }
+
+    fn tell(&self) -> Result<()> {
+        let last: Vec<&DictionaryRecord> =
+            (0..self.options.len()).filter_map(|index| self.history(index).last()).collect();
+        Screen.write_all(table::table(self.options, &last).as_bytes())?;
+        writeln!(
+            Screen,
+            "\n{} rows in {:.1} s, {} rows per second{}",
+            self.learned.rows,
+            self.seconds,
+            figure((self.learned.rows as f64 / self.seconds).round()),
+            match self.learned.bytes_read {
+                0 => String::new(),
+                bytes => format!(", {:.3} GB read", bytes as f64 / 1e9),
+            },
+        )?;
+        Ok(())
+    }
+}

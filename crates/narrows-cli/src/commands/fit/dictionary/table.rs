@@ -1,0 +1,182 @@
+//! What dictionaries came to, as a table; seeds of one kind together with mean and deviation.
+
+use narrows::recipe::DictionaryRecipe;
+use narrows::train::dictionary::{DictionaryOptions, DictionaryRecord, Kind};
+use serde_json::{Value, json};
+
+/// One line for each dictionary, or for each that differs in more than its seed.
+pub(super) fn table(options: &[DictionaryOptions], last: &[&DictionaryRecord]) -> String {
+    let mut groups: Vec<(&DictionaryOptions, Vec<&DictionaryRecord>)> = Vec::new();
+    for (own, &record) in options.iter().zip(last) {
+        let same = |other: &DictionaryOptions| {
+            DictionaryOptions { seed: own.seed, ..other.clone() } == *own
+        };
+        match groups.iter_mut().find(|(other, _)| same(other)) {
+            Some((_, records)) => records.push(record),
+            None => groups.push((own, vec![record])),
+        }
+    }
+    let mut lines = vec![["kind", "latents", "k or λ", "FVU", "L0", "dead"].map(str::to_owned)];
+    for (own, records) in &groups {
+        let column = |of: fn(&DictionaryRecord) -> f64, digits: usize| spread(records, of, digits);
+        lines.push([
+            word(own.kind),
+            own.latents.to_string(),
+            sparsity(own, records),
+            column(|own| own.fraction_variance_unexplained, 4),
+            column(|own| own.l0, 1),
+            column(|own| own.dead as f64, 0),
+        ]);
+    }
+    aligned(&lines)
+}
+
+fn word(kind: Kind) -> String {
+    json!(kind).as_str().unwrap_or_default().to_owned()
+}
+
+/// What makes the codes sparse: k, or λ as it was in the end.
+fn sparsity(own: &DictionaryOptions, records: &[&DictionaryRecord]) -> String {
+    match own.penalised() {
+        true => {
+            records.first().map_or(String::new(), |last| format!("{:.3e}", last.sparsity_weight))
+        }
+        false => own.k.to_string(),
+    }
+}
+
+/// A mean, with the standard deviation where there is one.
+fn spread(
+    records: &[&DictionaryRecord],
+    of: fn(&DictionaryRecord) -> f64,
+    digits: usize,
+) -> String {
+    let values: Vec<f64> = records.iter().map(|record| of(record)).collect();
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    if values.len() < 2 {
+        return format!("{mean:.digits$}");
+    }
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    format!("{mean:.digits$} ± {:.digits$}", (squares / (count - 1.0)).sqrt())
+}
+
+/// Columns as wide as their widest entry, numbers to the right.
+fn aligned<const N: usize>(lines: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for line in lines {
+        for (column, (entry, width)) in line.iter().zip(widths).enumerate() {
+            match column {
+                0 => text += &format!("{entry:width$}"),
+                _ => text += &format!("  {entry:>width$}"),
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Key and what it is.
+const KEYS: &[(&str, &str)] = &[
+    ("seed", "seed of everything random"),
+    ("data.path", "a folder of shards, an activation cache, npy, safetensors, demo:superposition"),
+    ("data.target", "rows that they are to be turned into: a transcoder"),
+    ("sweep", "what each dictionary is made with in turn: \"k=16,32; width=4x,8x; seed=0..4\""),
+    ("dictionary.kind", "batchtopk, topk, matryoshka, jumprelu, relu, gated"),
+    ("dictionary.latents", "a number, or a multiple of the columns"),
+    ("dictionary.k", "topk, batchtopk, matryoshka: codes of a row"),
+    ("dictionary.sparsity_weight", "relu, jumprelu, gated: weight of the penalty"),
+    ("dictionary.target_l0", "relu, jumprelu, gated: the L0 that the weight is steered to"),
+    ("dictionary.tied", "relu: the decoder is the encoder, rows of length 1"),
+    ("dictionary.decoder_norm", "unit, or weighted: free, and counted in the penalty"),
+    ("dictionary.centred", "take the decoder's bias from the input; by default true"),
+    ("dictionary.skip", "pass the input to the output through a matrix of its own"),
+    ("dictionary.penalty", "jumprelu: step, tanh, quadratic"),
+    ("dictionary.threshold", "jumprelu: the thresholds at the start"),
+    ("dictionary.bandwidth", "jumprelu: width over which a step counts as a slope"),
+    ("dictionary.tanh_scale", "jumprelu: of the tanh penalty"),
+    ("dictionary.slope_to_encoder", "jumprelu: that slope also moves the encoder"),
+    ("dictionary.widths", "matryoshka: nested widths; by default n/16, n/8, n/4, n/2, n"),
+    ("dictionary.revival_weight", "of the loss that revives dead latents"),
+    ("dictionary.revival_k", "dead latents of a row in it; by default half the columns"),
+    ("dictionary.dead_after", "rows without a code that make a latent dead"),
+    ("dictionary.seed", "of its first weights; by default that of all"),
+    ("train.rows", "rows to learn from; by default all once"),
+    ("train.batch_size", "rows of a step"),
+    ("train.learning_rate", "by default 2e-4/√(latents/16384)"),
+    ("train.warm_up", "the part of training in which it rises"),
+    ("train.decay", "the part of training, its last, in which it falls to 0"),
+    ("train.sparsity_warm_up", "the part in which the penalty rises"),
+    ("train.k_warm_up", "the part in which k falls from the columns to its value"),
+    ("train.gradient_clip", "the largest length of all gradients together"),
+    ("train.momentum", "β₁ of Adam"),
+    ("train.second_momentum", "β₂ of Adam"),
+    ("train.scale", "bring rows to length √d on average; undone in what is kept"),
+    ("train.shuffle", "global, none, or { blocks = { rows = 4096 } } for slow disks"),
+    ("train.log_every", "rows between two lines of the history"),
+];
+
+/// Every key with its default, as a recipe.
+pub(super) fn printed_recipe() -> String {
+    let mut recipe = json!(DictionaryRecipe::default());
+    recipe["dictionary"] = json!(DictionaryOptions::default());
+    recipe["dictionary"]["latents"] = json!("8x");
+    let mut text = String::from(
+        "# Every key with its default; what stands behind a # has none.\n# One [[dictionary]] for \
+         each makes several.\n\n[model]\nkind = \"dictionary\"\n",
+    );
+    let usual = word(Kind::default());
+    let mut above = String::new();
+    let mut table = "";
+    for (key, about) in KEYS {
+        let (within, name) = key.rsplit_once('.').unwrap_or(("", key));
+        let value = key.split('.').fold(&recipe, |table, part| &table[part]);
+        let line = match value {
+            Value::Null => format!("# {name} ="),
+            Value::Array(none) if none.is_empty() => format!("# {name} = []"),
+            value if within == "dictionary" && !DictionaryRecipe::reads(&usual, name) => {
+                format!("# {name} = {value}")
+            }
+            value => format!("{name} = {value}"),
+        };
+        let line = format!("{line:<28} # {about}\n");
+        if within.is_empty() {
+            above += &line;
+            continue;
+        }
+        if within != table {
+            text += &format!("\n[{within}]\n");
+            table = within;
+        }
+        text += &line;
+    }
+    above + "\n" + &text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_printed_recipe_is_one_and_holds_every_key() {
+        let read: Value = toml::from_str(&printed_recipe()).expect("legal TOML");
+        let keys = |value: &Value| -> Vec<String> {
+            value.as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect()
+        };
+        let mut expected = keys(&json!(DictionaryOptions::default()));
+        // Not read yet by any kind.
+        expected.retain(|key| key != "resample_at");
+        let told = KEYS.iter().filter_map(|(key, _)| key.strip_prefix("dictionary."));
+        let mut found: Vec<String> = told.map(str::to_owned).collect();
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected);
+        let recipe = DictionaryRecipe::from_value(&read).expect("a legal recipe");
+        let own = recipe.dictionaries(16).expect("legal dictionaries");
+        assert_eq!(own, [DictionaryOptions { latents: 128, ..Default::default() }]);
+    }
+}
