@@ -7,12 +7,14 @@
 //! ```
 //!
 //! The loss is least for a tight frame, DᵀD = n/d·I. A round goes to the nearest tight frame and back
-//! to unit rows; a few reach the least loss.
+//! to unit rows; two reach the least loss in f32.
 //!
 //! Source: J. Tropp et al., Designing structured tight frames via an alternating projection method
 //! (2005).
-//! Differs from: `orthogonalize_embeddings` of `SAELens` goes down the same loss by steps of Adam
-//! through all n² products; the products of columns, d², need n/d times less work and no step length.
+//! Differs from: `orthogonalize_embeddings` of `SAELens` goes down the same loss by steps of Adam through
+//! all n² products. At n = 4096, d = 192 its 100 steps at 3e-4 come to 1.000004 of the least loss, two
+//! rounds to 1.0000001, from 1.049 at random, with the same mean largest |cosine|, 0.265. The products of
+//! columns, d², need n/d times less work, and there is no step length.
 
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;

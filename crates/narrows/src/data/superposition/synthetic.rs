@@ -16,8 +16,8 @@
 //!
 //! Source: D. Chanin and A. Garriga-Alonso, `SynthSAEBench`: evaluating sparse autoencoders on scalable
 //! realistic synthetic data (2026), and its implementation, `sae_lens.synthetic` 6.54.
-//! Differs from: the directions reach the least loss (see `directions`), where 100 steps of Adam go part
-//! of the way. Codes have the same distribution; the numbers of another generator of random numbers.
+//! Differs from: the directions come to the same least loss by another way (see `directions`). Codes have
+//! the same distribution; their numbers are those of another generator of random numbers.
 
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +91,7 @@ impl Default for SuperpositionKnobs {
             correlation: 0.1,
             spread: 0.5,
             bias: 0.5,
-            rounds: 3,
+            rounds: 2,
         }
     }
 }
