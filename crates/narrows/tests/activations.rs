@@ -160,7 +160,7 @@ fn no_damage_to_a_header_is_more_than_an_error() {
     for name in ["fixed.arrow", "flat.arrow", "one.safetensors"] {
         let length = fs::metadata(golden(name)).unwrap().len() as usize;
         for place in 0..length.min(1200) {
-            for value in [0, 1, 0x7f, 0xff] {
+            for value in [0, 0xff] {
                 let path = changed(folder.path(), name, |bytes| bytes[place] = value);
                 if let Ok(set) = open(path.to_str().unwrap(), &OpenOptions::default()) {
                     let mut values = vec![0.0; set.rows.rows() * set.rows.dim()];

@@ -17,7 +17,9 @@
 //! buffers are wanted. Compressed buffers, dictionaries and missing values are refused.
 
 mod flatbuffer;
+mod lists;
 mod schema;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,27 +30,15 @@ use super::nearest::did_you_mean;
 use super::numbers::Kind;
 use super::positioned::Positioned;
 use crate::error::{Error, Result};
-use flatbuffer::Table;
-use schema::{Field, Values};
+use schema::Field;
+pub(super) use stream::recognises;
+use stream::{Batch, Stream};
 
 /// The file that names the files of a data set.
-pub(super) const STATE: &str = "state.json";
+const STATE: &str = "state.json";
 const INFO: &str = "dataset_info.json";
 const SPLITS: &str = "dataset_dict.json";
-/// What the file format begins with; the stream follows.
-const FILE_MAGIC: &[u8] = b"ARROW1\0\0";
-/// What a message begins with.
-const MESSAGE: [u8; 4] = [0xff; 4];
-/// The longest header that is read.
-const LONGEST: u64 = 256 << 20;
-/// Places of lists that are read at a time.
-const PIECE: usize = 1 << 16;
 const REMEDY: &str = "save the data set again with `save_to_disk`, or fetch it again";
-
-/// Whether these are the first bytes of an Arrow stream or file.
-pub(super) fn recognises(bytes: &[u8]) -> bool {
-    bytes.starts_with(FILE_MAGIC) || bytes.starts_with(&MESSAGE)
-}
 
 /// Whether a folder is a data set of Hugging Face `datasets`, or several.
 pub(super) fn is_folder(folder: &Path) -> bool {
@@ -203,219 +193,6 @@ impl Column {
         }
         self.extents.extend(other.extents);
         Ok(())
-    }
-}
-
-/// Numbers that lie one after the other.
-struct Stretch {
-    start: u64,
-    count: usize,
-    dim: usize,
-}
-
-/// A record batch: where the parts of each column begin.
-struct Batch {
-    body: u64,
-    nodes: Vec<[u64; 2]>,
-    buffers: Vec<[u64; 2]>,
-    parts: BTreeMap<String, Part>,
-}
-
-/// The first node and the first buffer of a column.
-#[derive(Clone, Copy)]
-struct Part {
-    node: usize,
-    buffer: usize,
-}
-
-impl Part {
-    /// Follows the lists of a column down to its numbers.
-    fn numbers(
-        self,
-        file: &Positioned,
-        batch: &Batch,
-        field: &Field,
-        as_rows: bool,
-    ) -> Result<Stretch> {
-        let broken = || damaged(file, "a batch is damaged");
-        let (mut field, mut at, mut dim) = (field, self, 1);
-        let mut range = [0, batch.nodes.get(at.node).ok_or_else(broken)?[0]];
-        loop {
-            let &[length, missing] = batch.nodes.get(at.node).ok_or_else(broken)?;
-            if missing > 0 {
-                let problem = format!("values of '{}' are missing", field.name);
-                return Err(damaged(file, &problem));
-            }
-            if range[1] > length {
-                return Err(broken());
-            }
-            let own = at.buffer + 1;
-            match field.values {
-                Values::Numbers(kind) => {
-                    let [offset, len] = *batch.buffers.get(own).ok_or_else(broken)?;
-                    let size = kind.size() as u64;
-                    if range[1].checked_mul(size).is_none_or(|end| end > len) {
-                        return Err(broken());
-                    }
-                    let start = offset.checked_add(batch.body).ok_or_else(broken)?;
-                    let count = usize::try_from(range[1] - range[0]).map_err(|_| broken())?;
-                    return Ok(Stretch { start: start + range[0] * size, count, dim });
-                }
-                Values::FixedLists(len) => {
-                    range = range.map(|place| place.saturating_mul(len as u64));
-                    dim = if as_rows { len } else { 1 };
-                }
-                Values::Lists { offset_size } => {
-                    let buffer = *batch.buffers.get(own).ok_or_else(broken)?;
-                    let innermost = as_rows && field.numbers().is_some_and(|(_, depth)| depth == 1);
-                    let lists = Lists { file, body: batch.body, buffer, offset_size };
-                    (range, dim) = lists.follow(field, range, innermost)?;
-                }
-                Values::Other { .. } => return Err(broken()),
-            }
-            at = Self { node: at.node + 1, buffer: at.buffer + field.values.buffers() };
-            field = field.children.first().ok_or_else(broken)?;
-        }
-    }
-}
-
-/// The places at which lists begin, one more than there are lists.
-struct Lists<'a> {
-    file: &'a Positioned,
-    body: u64,
-    buffer: [u64; 2],
-    offset_size: usize,
-}
-
-impl Lists<'_> {
-    /// The values of the lists in a range, and the length of each where all must have the same.
-    fn follow(&self, field: &Field, range: [u64; 2], same: bool) -> Result<([u64; 2], usize)> {
-        let [first, last] = range;
-        if first == last {
-            return Ok(([0, 0], 1));
-        }
-        if !same {
-            let [start, end] = [self.places(first, 1)?[0], self.places(last, 1)?[0]];
-            return self.checked([start, end]).map(|range| (range, 1));
-        }
-        let start = self.places(first, 2)?;
-        let len = start[1].saturating_sub(start[0]);
-        let (mut place, mut end) = (first, start[0]);
-        while place < last {
-            let count = (last - place).min(PIECE as u64) as usize;
-            for pair in self.places(place, count + 1)?.windows(2) {
-                if pair[1] != pair[0].saturating_add(len) || len == 0 {
-                    let other = pair[1].saturating_sub(pair[0]);
-                    return Err(ragged(self.file, field, len as usize, other as usize));
-                }
-                end = pair[1];
-            }
-            place += count as u64;
-        }
-        Ok((self.checked([start[0], end])?, len as usize))
-    }
-
-    fn checked(&self, range: [u64; 2]) -> Result<[u64; 2]> {
-        match range[0] <= range[1] {
-            true => Ok(range),
-            false => Err(damaged(self.file, "a list ends before it begins")),
-        }
-    }
-
-    fn places(&self, first: u64, count: usize) -> Result<Vec<u64>> {
-        let size = self.offset_size as u64;
-        let end = first.checked_add(count as u64).and_then(|end| end.checked_mul(size));
-        if end.is_none_or(|end| end > self.buffer[1]) {
-            return Err(damaged(self.file, "a batch is damaged"));
-        }
-        let mut bytes = vec![0; count * self.offset_size];
-        let start = self.body.saturating_add(self.buffer[0]).saturating_add(first * size);
-        self.file.read_at(start, &mut bytes)?;
-        let place = |bytes: &[u8]| {
-            let mut wide = [0; 8];
-            wide[..bytes.len()].copy_from_slice(bytes);
-            u64::from_le_bytes(wide)
-        };
-        Ok(bytes.chunks_exact(self.offset_size).map(place).collect())
-    }
-}
-
-/// The messages of a file.
-struct Stream<'a> {
-    file: &'a Positioned,
-    at: u64,
-    fields: Vec<Field>,
-}
-
-impl<'a> Stream<'a> {
-    fn open(file: &'a Positioned) -> Result<Self> {
-        let mut magic = [0; FILE_MAGIC.len()];
-        file.read_at(0, &mut magic)?;
-        let at = if magic == FILE_MAGIC { magic.len() as u64 } else { 0 };
-        let mut stream = Self { file, at, fields: Vec::new() };
-        let unfit = "it is no Arrow stream, or one with columns that are not known";
-        let Some((header, _)) = stream.message()? else { return Err(damaged(file, unfit)) };
-        let fields = Table::root(&header).and_then(|message| {
-            let schema = message.table(2)?.filter(|_| message.number::<1>(1) == Some(1))?;
-            // Little-endian.
-            (schema.number::<2>(0)? == 0).then(|| schema::fields(schema))?
-        });
-        stream.fields = fields.ok_or_else(|| damaged(file, unfit))?;
-        Ok(stream)
-    }
-
-    /// The header of the next message and where its body begins; `None` at the end.
-    fn message(&mut self) -> Result<Option<(Vec<u8>, u64)>> {
-        if self.at == self.file.len() {
-            return Ok(None);
-        }
-        let mut word = [0; 4];
-        self.file.read_at(self.at, &mut word)?;
-        self.at += 4;
-        if word == MESSAGE {
-            self.file.read_at(self.at, &mut word)?;
-            self.at += 4;
-        }
-        let len = u64::from(u32::from_le_bytes(word));
-        if len == 0 {
-            return Ok(None);
-        }
-        if len > LONGEST.min(self.file.len().saturating_sub(self.at)) {
-            return Err(damaged(self.file, "a message is cut off"));
-        }
-        let mut header = vec![0; len as usize];
-        self.file.read_at(self.at, &mut header)?;
-        let body = self.at + len;
-        let body_len = Table::root(&header).and_then(|message| message.number::<8>(3));
-        let body_len = body_len.and_then(|len| u64::try_from(len).ok());
-        let end = body_len.and_then(|len| body.checked_add(len));
-        match end.filter(|&end| end <= self.file.len()) {
-            Some(end) => self.at = end,
-            None => return Err(damaged(self.file, "a batch is cut off")),
-        }
-        Ok(Some((header, body)))
-    }
-
-    fn next_batch(&mut self) -> Result<Option<Batch>> {
-        let Some((header, body)) = self.message()? else { return Ok(None) };
-        let batch = Table::root(&header)
-            .and_then(|message| message.table(2)?.filter(|_| message.number::<1>(1) == Some(3)));
-        let batch = batch.ok_or_else(|| damaged(self.file, "a message that is no batch"))?;
-        if batch.table(3).is_none_or(|compression| compression.is_some()) {
-            return Err(damaged(self.file, "its batches are compressed"));
-        }
-        let lists = batch.pairs(1).zip(batch.pairs(2));
-        let (nodes, buffers) = lists.ok_or_else(|| damaged(self.file, "a batch is damaged"))?;
-        let (mut parts, mut node, mut buffer) = (BTreeMap::new(), 0, 0);
-        for field in &self.fields {
-            parts.insert(field.name.clone(), Part { node, buffer });
-            let (nodes, buffers) = field.parts();
-            (node, buffer) = (node + nodes, buffer + buffers);
-        }
-        if (node, buffer) != (nodes.len(), buffers.len()) {
-            return Err(damaged(self.file, "a batch does not fit the columns"));
-        }
-        Ok(Some(Batch { body, nodes, buffers, parts }))
     }
 }
 
