@@ -40,4 +40,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(1 if main(Path(sys.argv[1])) else 0)
