@@ -63,7 +63,7 @@ fn main() -> Result<()> {
         let z = dictionary.encode_sparse(&x)?;
         let tables = [("x", x.clone()), ("f", dictionary.rebuild(&z, &x)?), ("z", z.to_dense())];
         for (table, matrix) in tables {
-            write_npy(&home.join(format!("{table}.npy")), matrix.view())?;
+            write_npy(home.join(format!("{table}.npy")), matrix.view())?;
         }
         println!("{name}: {} codes of {} rows compared", agreement.codes, agreement.rows);
     }
