@@ -217,7 +217,6 @@ fn model_name(run: &Run) -> &'static str {
             Answer::Class(_) => "Classifier",
             Answer::Number(_) => "Regressor",
         },
-        Model::Dictionary(_) => "Sparse dictionary",
     }
 }
 
