@@ -88,7 +88,7 @@ def draw(options, seed):
     if unit:
         p["decoder"] = (p["decoder"] / p["decoder"].norm(dim=1, keepdim=True)).float().double()
     p["centre"] = drawn(output, scale=0.3)
-    if options["kind"] == "jump_relu":
+    if options["kind"] == "jumprelu":
         p["first"] = drawn(LATENTS, scale=0.2).abs() + 0.25
     if options["kind"] == "gated":
         p["first"], p["second"] = drawn(LATENTS, scale=0.3), drawn(LATENTS, scale=0.3)
@@ -123,14 +123,14 @@ def losses(options, p, x, t, margin):
         margin.apart(a.detach())
         z = a.relu()
         penalty = WEIGHT * (z * norms).sum() / rows
-    elif kind == "top_k":
+    elif kind == "topk":
         margin.apart(a.detach())
         z = a.relu() * margin.largest((a * norms).detach(), K)
-    elif kind in ("batch_top_k", "matryoshka"):
+    elif kind in ("batchtopk", "matryoshka"):
         margin.apart(a.detach())
         chosen = margin.largest((a * norms).detach().flatten(), K * rows)
         z = a.relu() * chosen.reshape(a.shape)
-    elif kind == "jump_relu":
+    elif kind == "jumprelu":
         distance = (a - p["first"]).detach()
         margin.apart(distance)
         margin.apart(distance.abs() - BANDWIDTH / 2)
@@ -192,36 +192,48 @@ def three_steps(options, p, x, t, margin):
         adam.step()
         if options["decoder_norm"] == "unit" and "decoder" in p:
             p["decoder"] /= p["decoder"].norm(dim=1, keepdim=True)
-        if options["kind"] == "jump_relu":
+        if options["kind"] == "jumprelu":
             p["first"].clamp_(min=0.0)
     return {"lengths": lengths, "parameters": p}
 
 
 def options_of_cases():
     for norm in ("unit", "weighted"):
-        for kind in ("relu", "top_k", "batch_top_k", "matryoshka", "gated"):
+        for kind in ("relu", "topk", "batchtopk", "matryoshka", "gated"):
             yield f"{kind}_{norm}", {"kind": kind, "decoder_norm": norm}
         for penalty in ("step", "quadratic", "tanh"):
             for to_encoder in (False, True):
-                name = f"jump_relu_{penalty}_{norm}" + ("_to_encoder" if to_encoder else "")
-                yield name, {"kind": "jump_relu", "decoder_norm": norm, "penalty": penalty,
+                name = f"jumprelu_{penalty}_{norm}" + ("_to_encoder" if to_encoder else "")
+                yield name, {"kind": "jumprelu", "decoder_norm": norm, "penalty": penalty,
                              "slope_to_encoder": to_encoder}
-        for kind in ("top_k", "batch_top_k", "matryoshka", "gated"):
+        for kind in ("topk", "batchtopk", "matryoshka", "gated"):
             yield f"{kind}_{norm}_dead", {"kind": kind, "decoder_norm": norm, "dead": True}
     yield "relu_tied", {"kind": "relu", "decoder_norm": "unit", "tied": True}
-    jump = {"kind": "jump_relu", "penalty": "tanh", "slope_to_encoder": True}
-    yield "jump_relu_dead", {**jump, "decoder_norm": "weighted", "dead": True}
-    for kind in ("relu", "top_k", "matryoshka", "gated"):
+    jump = {"kind": "jumprelu", "penalty": "tanh", "slope_to_encoder": True}
+    yield "jumprelu_dead", {**jump, "decoder_norm": "weighted", "dead": True}
+    for kind in ("relu", "topk", "matryoshka", "gated"):
         yield f"transcoder_{kind}", {"kind": kind, "decoder_norm": "unit", "output": 5}
         yield f"transcoder_{kind}_skip", {"kind": kind, "decoder_norm": "weighted", "output": 5,
                                           "skip": True}
-    yield "transcoder_jump_relu", {**jump, "decoder_norm": "weighted", "output": 8}
-    yield "transcoder_dead_skip", {"kind": "top_k", "decoder_norm": "weighted", "output": 8,
+    yield "transcoder_jumprelu", {**jump, "decoder_norm": "weighted", "output": 8}
+    yield "transcoder_dead_skip", {"kind": "topk", "decoder_norm": "weighted", "output": 8,
                                    "skip": True, "dead": True}
 
 
-STEPPED = ("relu_unit", "relu_tied", "top_k_unit", "batch_top_k_weighted", "matryoshka_unit",
-           "jump_relu_step_unit", "gated_weighted", "transcoder_top_k_skip", "top_k_unit_dead")
+def as_narrows_has_them(options):
+    own = {key: value for key, value in options.items() if key not in ("output", "dead")}
+    own |= {"latents": LATENTS, "k": K, "sparsity_weight": WEIGHT, "dead_after": 1000}
+    own |= {"revival_weight": REVIVAL, "revival_k": REVIVAL_K}
+    if options["kind"] == "matryoshka":
+        own["widths"] = WIDTHS
+    if options["kind"] == "jumprelu":
+        own |= {"bandwidth": BANDWIDTH, "tanh_scale": SCALE}
+        own |= {"target_l0": TARGET} if options["penalty"] == "quadratic" else {}
+    return own
+
+
+STEPPED = ("relu_unit", "relu_tied", "topk_unit", "batchtopk_weighted", "matryoshka_unit",
+           "jumprelu_step_unit", "gated_weighted", "transcoder_topk_skip", "topk_unit_dead")
 
 
 def rounded(tensor, digits=9):
@@ -234,7 +246,8 @@ def case(name, options):
         p, x, t = draw(options, seed)
         parts, told, z = gradients(options, p, x, t, margin)
         made = {
-            "options": options,
+            "options": as_narrows_has_them(options),
+            "dead": DEAD if options.get("dead") else [],
             "parameters": {key: rounded(value) for key, value in p.items()},
             "rows": rounded(x),
             "loss": parts[0], "penalty": parts[1], "revival": parts[2],
@@ -261,11 +274,11 @@ def saelens(name, options, p, x, made):
 
     of_kind = {
         "relu": (sl.StandardTrainingSAE, sl.StandardTrainingSAEConfig, {}),
-        "top_k": (sl.TopKTrainingSAE, sl.TopKTrainingSAEConfig, {"k": K}),
-        "batch_top_k": (sl.BatchTopKTrainingSAE, sl.BatchTopKTrainingSAEConfig, {"k": K}),
+        "topk": (sl.TopKTrainingSAE, sl.TopKTrainingSAEConfig, {"k": K}),
+        "batchtopk": (sl.BatchTopKTrainingSAE, sl.BatchTopKTrainingSAEConfig, {"k": K}),
         "matryoshka": (sl.MatryoshkaBatchTopKTrainingSAE, sl.MatryoshkaBatchTopKTrainingSAEConfig,
                        {"k": K, "matryoshka_widths": list(WIDTHS)}),
-        "jump_relu": (sl.JumpReLUTrainingSAE, sl.JumpReLUTrainingSAEConfig, {
+        "jumprelu": (sl.JumpReLUTrainingSAE, sl.JumpReLUTrainingSAEConfig, {
             "jumprelu_bandwidth": BANDWIDTH, "jumprelu_tanh_scale": SCALE, "target_l0": TARGET,
             "jumprelu_sparsity_loss_mode": options.get("penalty", "step"),
             "jumprelu_ste_to_input": options.get("slope_to_encoder", False)}),
@@ -273,13 +286,13 @@ def saelens(name, options, p, x, made):
     }
     model, config, more = of_kind[options["kind"]]
     weighted = options["decoder_norm"] == "weighted"
-    if options["kind"] in ("top_k", "batch_top_k", "matryoshka"):
+    if options["kind"] in ("topk", "batchtopk", "matryoshka"):
         more |= {"rescale_acts_by_decoder_norm": weighted, "aux_loss_coefficient": REVIVAL}
     sae = model(config(d_in=INPUT, d_sae=LATENTS, dtype="float64", **more))
     names = {"encoder": "W_enc", "decoder": "W_dec", "bias": "b_enc", "centre": "b_dec"}
     if options["kind"] == "gated":
         names |= {"bias": "b_gate", "first": "r_mag", "second": "b_mag"}
-    if options["kind"] == "jump_relu":
+    if options["kind"] == "jumprelu":
         names["first"] = "threshold"
     for own, theirs in names.items():
         value = p[own].T if own == "encoder" else p[own]
@@ -293,7 +306,7 @@ def saelens(name, options, p, x, made):
     # SAELens sums over the widths where the library takes the mean.
     groups = len(WIDTHS) if options["kind"] == "matryoshka" else 1
     own, theirs = groups * made["loss"] + made["penalty"] + made["revival"], out.loss.item()
-    # The third term of a gate also moves D and c there, and unit rows have no gradient along themselves here.
+    # The third term of a gate also moves D and c there; unit rows have no gradient along themselves here.
     same = [key for key in names if key != "decoder" or weighted]
     if options["kind"] == "gated":
         same = ["encoder", "bias", "first", "second"]
@@ -312,10 +325,8 @@ def main():
         cases[name], drawn[name] = case(name, options)
     golden = {
         "torch": torch.__version__,
-        "latents": LATENTS, "k": K, "sparsity_weight": WEIGHT, "widths": WIDTHS, "dead": DEAD,
-        "bandwidth": BANDWIDTH, "tanh_scale": SCALE, "target_l0": TARGET,
-        "revival_weight": REVIVAL, "revival_k": REVIVAL_K,
-        "learning_rate": RATE, "gradient_clip": CLIP, "steps": STEPS,
+        "input": INPUT, "rows": ROWS,
+        "learning_rate": RATE, "gradient_clip": CLIP,
         "cases": cases,
     }
     path = pathlib.Path(__file__).with_suffix(".json")
@@ -331,7 +342,7 @@ def main():
         skipped = ("tied", "output", "skip")
         if any(options.get(key) for key in skipped):
             continue
-        if options["kind"] in ("gated", "jump_relu") and options.get("dead"):
+        if options["kind"] in ("gated", "jumprelu") and options.get("dead"):
             continue
         saelens(name, options, *drawn[name], cases[name])
 

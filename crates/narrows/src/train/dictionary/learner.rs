@@ -4,6 +4,7 @@
 //! centre ─ sift ─ choose ─ rows: rebuild, compare, go back ─ group ─ latents: sum, step
 //! ```
 
+use ndarray::s;
 use serde::{Deserialize, Serialize};
 
 use super::batch_top_k::{self, Search};
@@ -291,8 +292,10 @@ impl Learner {
     fn learn(&mut self, x: &Matrix, moment: &Moment, mut came: Came, mut told: Vec<f32>) -> Came {
         let mut desk = std::mem::take(&mut self.desk);
         let skip = self.skip.as_ref().map(|_| {
+            // As of c: the first columns are what all nested dictionaries tell together.
+            let all = desk.gradient.view().slice_move(s![.., ..told.len()]);
             let mut gradient = Matrix::zeros(told.len(), x.cols());
-            multiply(desk.gradient.view().t(), x.view(), gradient.view_mut());
+            multiply(all.t(), x.view(), gradient.view_mut());
             gradient
         });
         let weight = (self.standing.weight * moment.sparsity / x.rows() as f64) as f32;
@@ -368,7 +371,7 @@ impl Learner {
 
     /// Whether dead latents are revived.
     fn revives(&self) -> bool {
-        self.options.revival_weight > 0.0 && !self.options.tied
+        self.options.revival_weight > 0.0 && self.options.kind != Kind::Relu
     }
 
     /// What rows are multiplied by.

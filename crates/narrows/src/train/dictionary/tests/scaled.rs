@@ -1,0 +1,66 @@
+//! What is kept of a dictionary is for rows as they are, though it learned from scaled ones.
+
+use super::super::learner::Learner;
+use super::{STILL, drawn, one_of_each, put};
+use crate::compute::Matrix;
+use crate::model::Autoencoder;
+
+fn times(matrix: &Matrix, factor: f32) -> Matrix {
+    let mut matrix = matrix.clone();
+    matrix.as_mut_slice().iter_mut().for_each(|value| *value *= factor);
+    matrix
+}
+
+/// `Σ‖t − y‖²` and the codes that are not zero, as the learner has them of scaled rows and as what is kept
+/// has them of the rows themselves.
+fn compare(what: &str, learner: &mut Learner, x: &Matrix, target: &Matrix, scales: [f32; 2]) {
+    let came = learner.step(&times(x, scales[0]), &times(target, scales[1]), &STILL);
+    // A threshold is exceeded, and the least of the batch is to be among the codes.
+    learner.standing.threshold = learner.standing.threshold.map(|own| own * (1.0 - 1e-5));
+    let kept = learner.dictionary(scales);
+    let rebuilt = kept.reconstruct(x).expect("fits");
+    let pairs = rebuilt.as_slice().iter().zip(target.as_slice());
+    let scale = f64::from(scales[1]);
+    let residual: f64 = pairs.map(|(y, t)| (scale * f64::from(y - t)).powi(2)).sum();
+    let gap = (residual / came.sums.residual - 1.0).abs();
+    assert!(gap < 1e-5, "{what}: {residual}, not {}", came.sums.residual);
+    let codes = kept.encode_sparse(x).expect("fits");
+    assert_eq!(codes.entries() as u64, came.sums.active, "{what}");
+}
+
+#[test]
+fn a_dictionary_says_of_rows_what_it_learned_of_scaled_ones() {
+    let (rows, input, latents) = (70, 20, 90);
+    for (name, options) in one_of_each(latents) {
+        let x = drawn("x", rows, input, 3.0);
+        let centre = drawn("c", 1, input, 0.5);
+        let mut learner = Learner::new(options, input, vec![0.0; input]);
+        put(&mut learner, [("bias", drawn("b", 1, latents, 0.2).row(0))]);
+        if !learner.options.tied {
+            put(&mut learner, [("centre", centre.row(0))]);
+        }
+        compare(name, &mut learner, &x, &x, [0.37, 0.37]);
+    }
+}
+
+#[test]
+fn a_transcoder_says_of_rows_what_it_learned_of_scaled_ones() {
+    let (rows, input, output, latents) = (70, 20, 14, 90);
+    for (name, mut options) in one_of_each(latents) {
+        options.skip = !options.tied;
+        if options.tied {
+            continue;
+        }
+        let (x, target) = (drawn("x", rows, input, 3.0), drawn("t", rows, output, 0.5));
+        let mut learner = Learner::new(options, input, vec![0.0; output]);
+        put(
+            &mut learner,
+            [
+                ("bias", drawn("b", 1, latents, 0.2).row(0)),
+                ("centre", drawn("c", 1, output, 0.5).row(0)),
+                ("skip", drawn("s", output, input, 0.3).as_slice()),
+            ],
+        );
+        compare(name, &mut learner, &x, &target, [0.37, 1.9]);
+    }
+}
