@@ -56,7 +56,7 @@ impl Moment {
     fn timeless(mut self) -> Self {
         for part in ["since", "history"] {
             for line in self.progress[part].as_array_mut().expect("a list") {
-                line["seconds"] = Value::Null;
+                line["seconds"] = 0.0.into();
             }
         }
         self
