@@ -1,90 +1,150 @@
-//! Rows per second of training a sparse dictionary, for `bench/dictionary`:
+//! Times the training of a sparse dictionary on random rows: the side of `narrows` in
+//! `bench/dictionary/compare.py`.
 //!
-//!     dictionary_steps KIND INPUT LATENTS K BATCH SECONDS
-//!
-//! prints one JSON object: the median time of a step, of its encoder product alone, and the peak memory.
+//! ```text
+//! dictionary_steps KIND INPUT LATENTS K BATCH BIAS     BIAS is where b begins
+//! stdout  {"product": seconds of the encoder's product of a batch alone}
+//! stdin   run SECONDS  → stdout  {"rows", "seconds", "own": seconds without waiting for rows, "l0"}
+//! ```
 
+#![allow(clippy::unwrap_used)]
+
+use std::io::Lines;
 use std::time::Instant;
 
+use narrows::Result;
 use narrows::compute::{Matrix, multiply};
+use narrows::random::Random;
 use narrows::train::Wish;
 use narrows::train::dictionary::{
-    DictionaryObserver, DictionaryOptions, DictionaryStep, DictionaryTask, DictionaryTraining,
-    fit_dictionaries,
+    DictionaryCheckpoint, DictionaryObserver, DictionaryOptions, DictionaryProgress,
+    DictionaryRecord, DictionaryStep, DictionaryTask, DictionaryTraining, fit_dictionaries,
 };
-use narrows::{Result, random::Random};
 
-struct Watch {
-    last: Instant,
-    began: Instant,
-    limit: f64,
-    steps: Vec<f64>,
-    unexplained: f64,
-}
+/// Keeps where training stood after the first step.
+#[derive(Default)]
+struct First(Option<(DictionaryProgress, Vec<(String, Vec<f32>)>)>);
 
-impl DictionaryObserver for Watch {
-    fn step(&mut self, step: &DictionaryStep) -> Wish {
-        self.steps.push(self.last.elapsed().as_secs_f64());
-        self.last = Instant::now();
-        self.unexplained = step.fraction_variance_unexplained;
-        if self.began.elapsed().as_secs_f64() > self.limit { Wish::Stop } else { Wish::GoOn }
+impl DictionaryObserver for First {
+    fn step(&mut self, _: &DictionaryStep) -> Wish {
+        Wish::Stop
+    }
+
+    fn checkpoint(&mut self, checkpoint: &DictionaryCheckpoint<'_>) -> Result<()> {
+        let vectors = checkpoint.vectors.iter();
+        let vectors = vectors.map(|(name, own)| (name.clone(), own.to_vec())).collect();
+        self.0 = Some((checkpoint.progress.clone(), vectors));
+        Ok(())
     }
 }
 
-fn main() -> Result<()> {
+/// Trains for as long as each line of stdin says; the rest of the time training waits.
+struct Turns {
+    lines: Lines<std::io::StdinLock<'static>>,
+    start: Instant,
+    limit: f64,
+    rows: u64,
+    steps: u32,
+    batch: u64,
+    own: f64,
+    l0: f64,
+}
+
+impl Turns {
+    fn wait(&mut self) -> Wish {
+        let Some(line) = self.lines.next() else { return Wish::Stop };
+        self.limit = line.unwrap().trim_start_matches("run ").parse().unwrap();
+        (self.start, self.rows, self.own, self.l0, self.steps) = (Instant::now(), 0, 0.0, 0.0, 0);
+        Wish::GoOn
+    }
+}
+
+impl DictionaryObserver for Turns {
+    fn record(&mut self, records: &[DictionaryRecord]) {
+        self.own += records[0].seconds;
+        self.l0 += records[0].l0;
+    }
+
+    fn step(&mut self, _: &DictionaryStep) -> Wish {
+        self.rows += self.batch;
+        self.steps += 1;
+        let seconds = self.start.elapsed().as_secs_f64();
+        if seconds < self.limit {
+            return Wish::GoOn;
+        }
+        let (rows, own, l0) = (self.rows, self.own, self.l0 / f64::from(self.steps));
+        println!("{}", serde_json::json!({"rows": rows, "seconds": seconds, "own": own, "l0": l0}));
+        self.wait()
+    }
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn main() {
     let given: Vec<String> = std::env::args().skip(1).collect();
-    let [kind, input, latents, k, batch, seconds] = &given[..] else {
-        panic!("dictionary_steps KIND INPUT LATENTS K BATCH SECONDS")
+    let [kind, input, latents, k, batch, bias] = &given[..] else {
+        panic!("dictionary_steps KIND INPUT LATENTS K BATCH BIAS")
     };
-    let number = |text: &String| text.parse::<usize>().expect("a number");
+    let number = |text: &String| text.parse::<usize>().unwrap();
     let (input, latents, batch) = (number(input), number(latents), number(batch));
     let mut random = Random::stream(0, "rows");
-    let values = (0..4 * batch * input).map(|_| random.normal() as f32).collect();
-    let rows = Matrix::from_rows(4 * batch, input, values)?;
-    let options = DictionaryOptions {
-        kind: serde_json::from_value(kind.clone().into()).expect("a kind"),
+    let values: Vec<f32> = (0..4 * batch * input).map(|_| random.normal() as f32).collect();
+    let first = Matrix::from_rows(batch, input, values[..batch * input].to_vec()).unwrap();
+    let rows = Matrix::from_rows(4 * batch, input, values).unwrap();
+    let options = [DictionaryOptions {
+        kind: serde_json::from_value(kind.clone().into()).unwrap(),
         latents,
         k: number(k) as f64,
-        sparsity_weight: 2.0,
         ..DictionaryOptions::default()
-    };
+    }];
     let training = DictionaryTraining {
         rows: Some(u64::MAX / 4),
         batch_size: batch,
         scale: false,
         warm_up: 0.0,
         sparsity_warm_up: 0.0,
+        log_every: 1,
         ..DictionaryTraining::default()
     };
-    let limit = seconds.parse().expect("seconds");
-    let now = Instant::now();
-    let mut watch = Watch { last: now, began: now, limit, steps: Vec::new(), unexplained: 0.0 };
     let task = DictionaryTask { rows: &rows, targets: None };
-    let _ = fit_dictionaries(&task, &[options], &training, None, &mut watch);
-    let encoder = Matrix::zeros(latents, input);
-    let mut product = Matrix::zeros(batch, latents);
-    let batch_rows = Matrix::from_rows(batch, input, rows.as_slice()[..batch * input].to_vec())?;
-    let mut products: Vec<f64> = (0..9)
-        .map(|_| {
-            let start = Instant::now();
-            multiply(batch_rows.view(), encoder.view().t(), product.view_mut());
-            start.elapsed().as_secs_f64()
-        })
-        .collect();
-    let median = |times: &mut [f64]| {
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
+    let mut begun = First::default();
+    fit_dictionaries(&task, &options, &training, None, &mut begun).unwrap_err();
+    let (progress, mut vectors) = begun.0.unwrap();
+    let bias: f32 = bias.parse().unwrap();
+    let own = vectors.iter_mut().find(|(name, _)| name == "0.bias").unwrap();
+    own.1.fill(bias);
+    let vectors = vectors.into_iter().map(|(name, own)| (name, own.into())).collect();
+    let product = encoder_product(&first, latents);
+    println!("{}", serde_json::json!({ "product": product }));
+    let mut turns = Turns {
+        lines: std::io::stdin().lines(),
+        start: Instant::now(),
+        limit: 0.0,
+        rows: 0,
+        steps: 0,
+        batch: batch as u64,
+        own: 0.0,
+        l0: 0.0,
     };
-    let step = median(&mut watch.steps[1..]);
-    println!(
-        "{}",
-        serde_json::json!({
-            "rows_per_second": batch as f64 / step,
-            "step_ms": 1e3 * step,
-            "product_ms": 1e3 * median(&mut products),
-            "steps": watch.steps.len(),
-            "fraction_variance_unexplained": watch.unexplained,
-        })
-    );
-    Ok(())
+    if turns.wait() == Wish::GoOn {
+        let from = Some(DictionaryCheckpoint { progress, vectors });
+        fit_dictionaries(&task, &options, &training, from, &mut turns).unwrap_err();
+    }
+}
+
+/// Seconds of `x·Eᵀ`, median.
+fn encoder_product(x: &Matrix, latents: usize) -> f64 {
+    let mut random = Random::stream(0, "encoder");
+    let values = (0..latents * x.cols()).map(|_| random.normal() as f32).collect();
+    let encoder = Matrix::from_rows(latents, x.cols(), values).unwrap();
+    let mut product = Matrix::zeros(x.rows(), latents);
+    let times = (0..9).map(|_| {
+        let start = Instant::now();
+        multiply(x.view(), encoder.view().t(), product.view_mut());
+        start.elapsed().as_secs_f64()
+    });
+    median(times.collect())
 }

@@ -229,16 +229,29 @@ fn check(task: &DictionaryTask<'_>, options: &[DictionaryOptions]) -> Result<()>
     for own in options {
         own.check()?;
         let output = task.targets.map_or(task.rows.dim(), Source::dim);
-        let same = output == task.rows.dim();
-        if !same && (own.tied || own.centred == Some(true)) {
+        if own.tied && output != task.rows.dim() {
             return refuse(
-                "targets of as many columns as the rows, for tied or centred dictionaries",
+                "targets of as many columns as the rows, for tied dictionaries",
                 format!("{output} and {}", task.rows.dim()),
-                "set tied and centred to false",
+                "set tied to false",
+            );
+        }
+        if own.centred == Some(true) && task.targets.is_some() {
+            return refuse(
+                "rows that are their own targets, for centred dictionaries",
+                "others".to_owned(),
+                "set centred to false",
             );
         }
     }
     Ok(())
+}
+
+/// Options that leave nothing open: c is in the scale of the targets and is only taken from rows that are
+/// their own.
+fn settled(own: &DictionaryOptions, task: &DictionaryTask<'_>) -> DictionaryOptions {
+    let centred = Some(own.centred.unwrap_or(task.targets.is_none()));
+    DictionaryOptions { centred, ..own.clone() }
 }
 
 /// All dictionaries that learn from one pass.
@@ -269,7 +282,7 @@ impl Class {
         }
         let learner = |own: &DictionaryOptions| {
             let middle = if own.tied { vec![0.0; middle.len()] } else { middle.clone() };
-            Learner::new(own.clone(), input, middle)
+            Learner::new(settled(own, task), input, middle)
         };
         Ok(Self {
             learners: options.iter().map(learner).collect(),
@@ -302,8 +315,9 @@ impl Class {
         let mut by_name: std::collections::HashMap<String, Vec<f32>> = vectors.by_ref().collect();
         let mut learners = Vec::with_capacity(options.len());
         for (index, (own, standing)) in options.iter().zip(progress.standings).enumerate() {
-            let mut learner = Learner::new(own.clone(), task.rows.dim(), vec![0.0; output]);
-            if standing.silent_for.len() != own.latents {
+            let own = settled(own, task);
+            let mut learner = Learner::new(own, task.rows.dim(), vec![0.0; output]);
+            if standing.silent_for.len() != learner.options.latents {
                 return Err(misfit());
             }
             learner.standing = standing;

@@ -67,7 +67,8 @@ pub struct DictionaryOptions {
     pub tied: bool,
     /// How the lengths of the decoder's rows are treated.
     pub decoder_norm: DecoderNorm,
-    /// Whether the decoder's bias is taken from the input; by default unless the target is another.
+    /// Whether the decoder's bias is taken from the input; by default unless the target is
+    /// another, which cannot be centred.
     pub centred: Option<bool>,
     /// Whether the input also passes to the output through a matrix of its own.
     pub skip: bool,
@@ -256,6 +257,11 @@ impl DictionaryOptions {
             (!self.tied || self.kind == Kind::Relu, "tied", "false, but for kind=\"relu\""),
             (!self.tied || self.resample_at.is_empty(), "resample_at", "nothing with tied weights"),
             (!self.tied || !self.skip, "skip", "false with tied weights"),
+            (
+                !self.tied || self.decoder_norm == DecoderNorm::Unit,
+                "decoder_norm",
+                "\"unit\" with tied weights",
+            ),
             (positive(self.bandwidth), "bandwidth", "a positive number"),
             (self.threshold >= 0.0, "threshold", "0 or more"),
             (rising && widths.last() == Some(&self.latents), "widths", "rising up to latents"),

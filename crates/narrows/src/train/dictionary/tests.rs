@@ -1,5 +1,6 @@
 //! The trainer beside PyTorch, beside a slow twin in f64, and beside itself.
 
+mod against_twin;
 mod golden;
 mod same_bits;
 mod scaled;

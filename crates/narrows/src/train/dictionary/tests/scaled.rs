@@ -4,6 +4,9 @@ use super::super::learner::Learner;
 use super::{STILL, drawn, one_of_each, put};
 use crate::compute::Matrix;
 use crate::model::Autoencoder;
+use crate::train::dictionary::{
+    DictionaryOptions, DictionaryRecord, DictionaryTask, DictionaryTraining, fit_dictionaries,
+};
 
 fn times(matrix: &Matrix, factor: f32) -> Matrix {
     let mut matrix = matrix.clone();
@@ -63,4 +66,19 @@ fn a_transcoder_says_of_rows_what_it_learned_of_scaled_ones() {
         );
         compare(name, &mut learner, &x, &target, [0.37, 1.9]);
     }
+}
+
+#[test]
+fn targets_that_are_others_are_not_centred() {
+    let (rows, input) = (40, 6);
+    let (x, target) = (drawn("x", rows, input, 3.0), drawn("t", rows, input, 0.5));
+    let task = DictionaryTask { rows: &x, targets: Some(&target) };
+    let training = DictionaryTraining { batch_size: 20, ..DictionaryTraining::default() };
+    let fit = |centred| {
+        let options = DictionaryOptions { latents: 12, k: 2.0, centred, ..Default::default() };
+        fit_dictionaries(&task, &[options], &training, None, &mut |_: &[DictionaryRecord]| {})
+    };
+    assert!(!fit(None).expect("trains").dictionaries[0].centred);
+    let refused = fit(Some(true)).expect_err("two scales have no one centre");
+    assert!(refused.to_string().contains("centred"), "{refused}");
 }

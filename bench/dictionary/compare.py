@@ -1,0 +1,244 @@
+"""Rows per second of training sparse dictionaries: narrows, SAELens, dictionary_learning, sparsify in turns.
+
+    cargo build --release -p narrows --example dictionary_steps
+    python compare.py [--rounds 3] [--seconds 6] [--quick]
+
+A whole step on random normal rows in memory: forward, loss, backward, gradients clipped to length 1, Adam; unit
+decoder rows where a library has them. SAELens without what its trainer does beside (dead latents,
+metrics, the loader); sparsify eager, without its bf16 autocast. narrows includes its shuffle of the rows; a
+column states its steps without it. Each side is a process of its own with the same number of threads
+(THREADS, by default 2), whose peak memory is the VmHWM of the system. `relu` begins in all where it
+ends up: biases leave as many latents of a row active as k says. Medians over the rounds are printed.
+--quick is a trial on a small shape.
+"""
+
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = ROOT / "target" / "release" / "examples" / "dictionary_steps"
+THREADS = int(os.environ.get("THREADS", "2"))
+QUICK = "--quick" in sys.argv
+# Columns, latents, k, rows of a batch.
+SHAPES = [(64, 512, 8, 256)] if QUICK else [
+    (d, n, 32, batch) for d, n in ((768, 4096), (512, 16384)) for batch in (1024, 4096)]
+SIDES = {
+    "topk": ["narrows f32", "SAELens f32", "SAELens bf16 autocast", "dictionary_learning f32",
+             "sparsify f32"],
+    "batchtopk": ["narrows f32", "SAELens f32", "SAELens bf16 autocast", "dictionary_learning f32"],
+    "relu": ["narrows f32", "SAELens f32", "SAELens bf16 autocast"],
+}
+SPARSITY_WEIGHT = 1.0
+
+
+def option(name, otherwise):
+    return type(otherwise)(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else otherwise
+
+
+def bias_of(kind, latents, k):
+    """Where b begins: pre-activations of unit rows are standard normal."""
+    return statistics.NormalDist().inv_cdf(k / latents) if kind == "relu" else 0.0
+
+
+def rate_of(latents):
+    return 2e-4 / (latents / 2**14) ** 0.5
+
+
+class Side:
+    """A process that trains when it is told to."""
+
+    def __init__(self, name, kind, shape):
+        self.name = name
+        d, n, k, batch = map(str, shape)
+        own = [kind, d, n, k, batch, str(bias_of(kind, shape[1], shape[2]))]
+        if name.startswith("narrows"):
+            command = [PROGRAM, *own]
+        else:
+            command = [sys.executable, __file__, "--worker", name, *own]
+        threads = {key: str(THREADS) for key in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS")}
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, **threads, "SPARSIFY_DISABLE_TRITON": "1"})
+        self.product = self.read()["product"]
+
+    def read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.name} ended")
+        return json.loads(line)
+
+    def run(self, seconds):
+        print(f"run {seconds}", file=self.process.stdin, flush=True)
+        return self.read()
+
+    def close(self):
+        """Ends it; says its peak memory in bytes."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        self.process.stdin.close()
+        self.process.wait()
+        return int(peak.split()[1]) * 1024
+
+
+def saelens(kind, d, n, k, bias, autocast):
+    import sae_lens as sl
+    import torch
+    from sae_lens.saes.sae import TrainStepInput
+
+    size = {"d_in": d, "d_sae": n}
+    sae = {
+        "topk": lambda: sl.TopKTrainingSAE(sl.TopKTrainingSAEConfig(**size, k=k)),
+        "batchtopk": lambda: sl.BatchTopKTrainingSAE(sl.BatchTopKTrainingSAEConfig(**size, k=k)),
+        "relu": lambda: sl.StandardTrainingSAE(sl.StandardTrainingSAEConfig(**size)),
+    }[kind]()
+    if kind == "relu":
+        sae.W_dec.data /= sae.W_dec.data.norm(dim=1, keepdim=True)
+        sae.W_enc.data = sae.W_dec.data.T.clone()
+        sae.b_enc.data.fill_(bias)
+    adam = torch.optim.Adam(sae.parameters(), lr=rate_of(n))
+    nobody = torch.zeros(n, dtype=torch.bool)
+    coefficients = {name: SPARSITY_WEIGHT for name in sae.get_coefficients()}
+
+    def step(x):
+        given = TrainStepInput(sae_in=x, coefficients=coefficients, dead_neuron_mask=nobody,
+                               n_training_steps=0, is_logging_step=False)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            out = sae.training_forward_pass(given)
+        out.loss.backward()
+        torch.nn.utils.clip_grad_norm_(sae.parameters(), 1.0)
+        adam.step()
+        adam.zero_grad()
+        return out.feature_acts
+
+    return step
+
+
+def dictionary_learning(kind, d, n, k):
+    from dictionary_learning.trainers.batch_top_k import BatchTopKTrainer
+    from dictionary_learning.trainers.top_k import TopKTrainer
+
+    trainer = {"topk": TopKTrainer, "batchtopk": BatchTopKTrainer}[kind](
+        steps=100_000, activation_dim=d, dict_size=n, k=k, layer=0, lm_name="none", device="cpu",
+        lr=rate_of(n))
+    count = iter(range(10**9))
+
+    def step(x):
+        trainer.update(next(count), x)
+
+    return step
+
+
+def sparsify(d, n, k):
+    import torch
+    from sparsify import SparseCoder, SparseCoderConfig
+
+    coder = SparseCoder(d, SparseCoderConfig(num_latents=n, k=k), dtype=torch.float32)
+    adam = torch.optim.Adam(coder.parameters(), lr=rate_of(n))
+
+    def step(x):
+        coder(x).fvu.backward()
+        coder.remove_gradient_parallel_to_decoder_directions()
+        torch.nn.utils.clip_grad_norm_(coder.parameters(), 1.0)
+        adam.step()
+        adam.zero_grad()
+        coder.set_decoder_norm_to_unit_norm()
+
+    return step
+
+
+def worker(name, kind, d, n, k, batch, bias):
+    """One of the other libraries: trains for as long as each line of stdin says."""
+    import torch
+
+    # What libraries say on their way belongs beside the numbers, not among them.
+    out, sys.stdout = sys.stdout, sys.stderr
+    torch.set_num_threads(THREADS)
+    d, n, k, batch = int(d), int(n), int(k), int(batch)
+    autocast = "bf16" in name
+    if name.startswith("SAELens"):
+        step = saelens(kind, d, n, k, float(bias), autocast)
+    elif name.startswith("dictionary_learning"):
+        step = dictionary_learning(kind, d, n, k)
+    else:
+        step = sparsify(d, n, k)
+    batches = torch.randn(4, batch, d)
+    print(json.dumps({"product": product(batches[0], n, autocast)}), file=out, flush=True)
+    step(batches[0])
+    for line in sys.stdin:
+        limit = float(line.removeprefix("run "))
+        start, rows, seconds, codes = time.perf_counter(), 0, 0.0, None
+        while seconds < limit:
+            codes = step(batches[rows // batch % 4])
+            rows += batch
+            seconds = time.perf_counter() - start
+        l0 = None if codes is None else (codes != 0).sum().item() / batch
+        print(json.dumps({"rows": rows, "seconds": seconds, "l0": l0}), file=out, flush=True)
+
+
+def product(x, n, autocast):
+    """Seconds of the encoder's product of a batch alone, median."""
+    import torch
+
+    weight, times = torch.randn(x.shape[1], n), []
+    if autocast:
+        x, weight = x.bfloat16(), weight.bfloat16()
+    with torch.no_grad():
+        for _ in range(9):
+            start = time.perf_counter()
+            x @ weight
+            times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def versions():
+    from importlib.metadata import version
+
+    names = ("torch", "sae-lens", "dictionary-learning", "eai-sparsify")
+    return ", ".join(f"{name} {version(name)}" for name in names)
+
+
+def compare(kind, shape, rounds, seconds):
+    d, n, k, batch = shape
+    sides = [Side(name, kind, shape) for name in SIDES[kind]]
+    found = {side.name: [] for side in sides}
+    for side in sides:
+        side.run(0.0)
+    for _ in range(rounds):
+        for side in sides:
+            found[side.name].append(side.run(seconds))
+    rates = {name: [run["rows"] / run["seconds"] for run in runs] for name, runs in found.items()}
+    own = statistics.median(rates["narrows f32"])
+    for side in sides:
+        speeds, last = rates[side.name], found[side.name][-1]
+        middle = statistics.median(speeds)
+        steps = [1e3 * run.get("own", run["seconds"]) * batch / run["rows"]
+                 for run in found[side.name]]
+        step, floor = statistics.median(steps), 1e3 * side.product
+        l0 = "" if last["l0"] is None else f"{last['l0']:.1f}"
+        print(f"| {d} → {n:,} | {batch} | {kind} | {side.name} | "
+              f"{middle:,.0f} ({min(speeds):,.0f}-{max(speeds):,.0f}) | {own / middle:.2f} | "
+              f"{step:.1f} | {floor:.1f} | {step / floor:.2f} | {l0} | "
+              f"{side.close() / 1e6:,.0f} MB |", flush=True)
+
+
+def main():
+    rounds, seconds = option("--rounds", 1 if QUICK else 3), option("--seconds", 0.5 if QUICK else 6.0)
+    print(f"{versions()}; {THREADS} threads, {rounds} rounds of {seconds:g} s\n")
+    print("| shape | batch | kind | method | rows/s, median (range) | narrows is × | step, ms | "
+          "encoder product alone, ms | step ÷ product | L0 | peak memory |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    for shape in SHAPES:
+        for kind in SIDES:
+            compare(kind, shape, rounds, seconds)
+
+
+if __name__ == "__main__":
+    if "--worker" in sys.argv:
+        worker(*sys.argv[sys.argv.index("--worker") + 1:])
+    else:
+        main()
