@@ -3,12 +3,14 @@
     cargo build --release -p narrows --example dictionary_steps
     python compare.py [--rounds 3] [--seconds 6] [--quick]
 
-A whole step on random normal rows in memory: forward, loss, backward, gradients clipped to length 1, Adam; unit
-decoder rows where a library has them. SAELens without what its trainer does beside (dead latents,
-metrics, the loader); sparsify eager, without its bf16 autocast. narrows includes its shuffle of the rows; a
-column states its steps without it. Each side is a process of its own with the same number of threads
-(THREADS, by default 2), whose peak memory is the VmHWM of the system. `relu` begins in all where it
-ends up: biases leave as many latents of a row active as k says. Medians over the rounds are printed.
+A whole step on random normal rows in memory: forward, loss, backward, gradients clipped to length 1,
+Adam; unit decoder rows where a library has them. SAELens without what its trainer does beside (dead
+latents, metrics, the loader); sparsify eager, without its bf16 autocast; dictionary_learning with its
+trainer's update. narrows includes its shuffle of the rows; the column of steps is without it. Each side
+is a process of its own with the same number of threads (THREADS, by default 2), whose peak memory is
+the VmHWM of the system. `relu` begins in all where training ends: biases leave as many latents of a row
+active as k says. Medians over the rounds are printed.
+
 --quick is a trial on a small shape.
 """
 
@@ -19,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import time
+import types
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "target" / "release" / "examples" / "dictionary_steps"
@@ -119,6 +122,9 @@ def saelens(kind, d, n, k, bias, autocast):
 
 
 def dictionary_learning(kind, d, n, k):
+    # nnsight runs language models; only the library's buffer of activations needs it.
+    sys.modules["nnsight"] = types.ModuleType("nnsight")
+    sys.modules["nnsight"].LanguageModel = None
     from dictionary_learning.trainers.batch_top_k import BatchTopKTrainer
     from dictionary_learning.trainers.top_k import TopKTrainer
 
@@ -227,7 +233,8 @@ def compare(kind, shape, rounds, seconds):
 
 
 def main():
-    rounds, seconds = option("--rounds", 1 if QUICK else 3), option("--seconds", 0.5 if QUICK else 6.0)
+    rounds = option("--rounds", 1 if QUICK else 3)
+    seconds = option("--seconds", 0.5 if QUICK else 6.0)
     print(f"{versions()}; {THREADS} threads, {rounds} rounds of {seconds:g} s\n")
     print("| shape | batch | kind | method | rows/s, median (range) | narrows is × | step, ms | "
           "encoder product alone, ms | step ÷ product | L0 | peak memory |")

@@ -23,7 +23,10 @@ use narrows::train::dictionary::{
 
 /// Keeps where training stood after the first step.
 #[derive(Default)]
-struct First(Option<(DictionaryProgress, Vec<(String, Vec<f32>)>)>);
+struct First {
+    progress: Option<DictionaryProgress>,
+    vectors: Vec<(String, Vec<f32>)>,
+}
 
 impl DictionaryObserver for First {
     fn step(&mut self, _: &DictionaryStep) -> Wish {
@@ -32,8 +35,8 @@ impl DictionaryObserver for First {
 
     fn checkpoint(&mut self, checkpoint: &DictionaryCheckpoint<'_>) -> Result<()> {
         let vectors = checkpoint.vectors.iter();
-        let vectors = vectors.map(|(name, own)| (name.clone(), own.to_vec())).collect();
-        self.0 = Some((checkpoint.progress.clone(), vectors));
+        self.vectors = vectors.map(|(name, own)| (name.clone(), own.to_vec())).collect();
+        self.progress = Some(checkpoint.progress.clone());
         Ok(())
     }
 }
@@ -112,11 +115,10 @@ fn main() {
     let task = DictionaryTask { rows: &rows, targets: None };
     let mut begun = First::default();
     fit_dictionaries(&task, &options, &training, None, &mut begun).unwrap_err();
-    let (progress, mut vectors) = begun.0.unwrap();
     let bias: f32 = bias.parse().unwrap();
-    let own = vectors.iter_mut().find(|(name, _)| name == "0.bias").unwrap();
+    let own = begun.vectors.iter_mut().find(|(name, _)| name == "0.bias").unwrap();
     own.1.fill(bias);
-    let vectors = vectors.into_iter().map(|(name, own)| (name, own.into())).collect();
+    let vectors = begun.vectors.into_iter().map(|(name, own)| (name, own.into())).collect();
     let product = encoder_product(&first, latents);
     println!("{}", serde_json::json!({ "product": product }));
     let mut turns = Turns {
@@ -130,6 +132,7 @@ fn main() {
         l0: 0.0,
     };
     if turns.wait() == Wish::GoOn {
+        let progress = begun.progress.unwrap();
         let from = Some(DictionaryCheckpoint { progress, vectors });
         fit_dictionaries(&task, &options, &training, from, &mut turns).unwrap_err();
     }
