@@ -6,10 +6,10 @@
 A whole step on random normal rows in memory: forward, loss, backward, gradients clipped to length 1,
 Adam; unit decoder rows where a library has them. SAELens without what its trainer does beside (dead
 latents, metrics, the loader); sparsify eager, without its bf16 autocast; dictionary_learning with its
-trainer's update. narrows includes its shuffle of the rows; the column of steps is without it. Each side
+trainer's update. narrows includes its shuffle of the rows, by a thread beside; its step is without. Each side
 is a process of its own with the same number of threads (THREADS, by default 2), whose peak memory is
-the VmHWM of the system. `relu` begins in all where training ends: biases leave as many latents of a row
-active as k says. Medians over the rounds are printed.
+the VmHWM of the system. `relu` is where training ends: biases leave as many latents of a row active as k
+says, and a small learning rate leaves it so. Medians over the rounds are printed.
 
 --quick is a trial on a small shape.
 """
@@ -48,8 +48,9 @@ def bias_of(kind, latents, k):
     return statistics.NormalDist().inv_cdf(k / latents) if kind == "relu" else 0.0
 
 
-def rate_of(latents):
-    return 2e-4 / (latents / 2**14) ** 0.5
+def rate_of(kind, latents):
+    """The usual one; a penalty alone would soon have another number of latents active."""
+    return 1e-7 if kind == "relu" else 2e-4 / (latents / 2**14) ** 0.5
 
 
 class Side:
@@ -58,9 +59,10 @@ class Side:
     def __init__(self, name, kind, shape):
         self.name = name
         d, n, k, batch = map(str, shape)
-        own = [kind, d, n, k, batch, str(bias_of(kind, shape[1], shape[2]))]
+        bias, rate = bias_of(kind, shape[1], shape[2]), rate_of(kind, shape[1])
+        own = [kind, d, n, k, batch, str(bias)]
         if name.startswith("narrows"):
-            command = [PROGRAM, *own]
+            command = [PROGRAM, *own, str(rate)]
         else:
             command = [sys.executable, __file__, "--worker", name, *own]
         threads = {key: str(THREADS) for key in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS")}
@@ -103,7 +105,7 @@ def saelens(kind, d, n, k, bias, autocast):
         sae.W_dec.data /= sae.W_dec.data.norm(dim=1, keepdim=True)
         sae.W_enc.data = sae.W_dec.data.T.clone()
         sae.b_enc.data.fill_(bias)
-    adam = torch.optim.Adam(sae.parameters(), lr=rate_of(n))
+    adam = torch.optim.Adam(sae.parameters(), lr=rate_of(kind, n))
     nobody = torch.zeros(n, dtype=torch.bool)
     coefficients = {name: SPARSITY_WEIGHT for name in sae.get_coefficients()}
 
@@ -130,7 +132,7 @@ def dictionary_learning(kind, d, n, k):
 
     trainer = {"topk": TopKTrainer, "batchtopk": BatchTopKTrainer}[kind](
         steps=100_000, activation_dim=d, dict_size=n, k=k, layer=0, lm_name="none", device="cpu",
-        lr=rate_of(n))
+        lr=rate_of(kind, n))
     count = iter(range(10**9))
 
     def step(x):
@@ -144,7 +146,7 @@ def sparsify(d, n, k):
     from sparsify import SparseCoder, SparseCoderConfig
 
     coder = SparseCoder(d, SparseCoderConfig(num_latents=n, k=k), dtype=torch.float32)
-    adam = torch.optim.Adam(coder.parameters(), lr=rate_of(n))
+    adam = torch.optim.Adam(coder.parameters(), lr=rate_of("topk", n))
 
     def step(x):
         coder(x).fvu.backward()
@@ -173,8 +175,8 @@ def worker(name, kind, d, n, k, batch, bias):
     else:
         step = sparsify(d, n, k)
     batches = torch.randn(4, batch, d)
-    print(json.dumps({"product": product(batches[0], n, autocast)}), file=out, flush=True)
     step(batches[0])
+    print(json.dumps({"product": product(batches[0], n, autocast)}), file=out, flush=True)
     for line in sys.stdin:
         limit = float(line.removeprefix("run "))
         start, rows, seconds, codes = time.perf_counter(), 0, 0.0, None

@@ -2,7 +2,7 @@
 //! `bench/dictionary/compare.py`.
 //!
 //! ```text
-//! dictionary_steps KIND INPUT LATENTS K BATCH BIAS     BIAS is where b begins
+//! dictionary_steps KIND INPUT LATENTS K BATCH BIAS RATE     BIAS is where b begins
 //! stdout  {"product": seconds of the encoder's product of a batch alone}
 //! stdin   run SECONDS  → stdout  {"rows", "seconds", "own": seconds without waiting for rows, "l0"}
 //! ```
@@ -88,8 +88,8 @@ fn median(mut times: Vec<f64>) -> f64 {
 
 fn main() {
     let given: Vec<String> = std::env::args().skip(1).collect();
-    let [kind, input, latents, k, batch, bias] = &given[..] else {
-        panic!("dictionary_steps KIND INPUT LATENTS K BATCH BIAS")
+    let [kind, input, latents, k, batch, bias, rate] = &given[..] else {
+        panic!("dictionary_steps KIND INPUT LATENTS K BATCH BIAS RATE")
     };
     let number = |text: &String| text.parse::<usize>().unwrap();
     let (input, latents, batch) = (number(input), number(latents), number(batch));
@@ -106,6 +106,7 @@ fn main() {
     let training = DictionaryTraining {
         rows: Some(u64::MAX / 4),
         batch_size: batch,
+        learning_rate: Some(rate.parse().unwrap()),
         scale: false,
         warm_up: 0.0,
         sparsity_warm_up: 0.0,
