@@ -153,6 +153,8 @@ pub struct DictionaryTraining {
     pub shuffle: Shuffle,
     /// Rows between two lines of the history.
     pub log_every: u64,
+    /// Seconds between checkpoints: a state of several gigabytes takes some to write.
+    pub checkpoint_seconds: f64,
     /// The seed of the order.
     #[serde(skip)]
     pub seed: u64,
@@ -174,6 +176,7 @@ impl Default for DictionaryTraining {
             scale: true,
             shuffle: Shuffle::Global,
             log_every: 100_000,
+            checkpoint_seconds: 300.0,
             seed: 0,
         }
     }
@@ -218,6 +221,7 @@ impl DictionaryTraining {
             ((0.0..1.0).contains(&self.momentum), "train.momentum", "0 to below 1"),
             ((0.0..1.0).contains(&self.second_momentum), "train.second_momentum", "0 to below 1"),
             (self.log_every > 0, "train.log_every", "at least 1"),
+            (self.checkpoint_seconds >= 0.0, "train.checkpoint_seconds", "0 or more"),
         ];
         refuse(&checks)
     }

@@ -23,9 +23,6 @@ use super::watch::{Asked, Left, begun};
 use super::{FitArgs, Screen, figure};
 use watch::Watch;
 
-/// Seconds between checkpoints: a state of several gigabytes takes some to write.
-const CHECKPOINT_SECONDS: f64 = 300.0;
-
 /// The settings, if they ask for dictionaries: as they are, or of the training that is to go on.
 pub(super) fn meant(args: &FitArgs, settings: &Value) -> Result<Option<Value>> {
     if DictionaryRecipe::is_meant(settings) {
@@ -59,7 +56,7 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
         settings: serde_json::to_value(&recipe)?,
         config: serde_json::to_value(&recipe)?,
         content_hash: rows.content_hash.clone(),
-        seconds: CHECKPOINT_SECONDS,
+        seconds: recipe.train.checkpoint_seconds,
     };
     let from = left.map(|left| left.kept(&rows.content_hash, &rows.name)).transpose()?;
     let from = from.map(|(progress, vectors)| checkpoint(&progress, vectors)).transpose()?;

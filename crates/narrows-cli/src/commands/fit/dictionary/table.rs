@@ -119,6 +119,7 @@ const KEYS: &[(&str, &str)] = &[
     ("train.scale", "bring rows to length √d on average; undone in what is kept"),
     ("train.shuffle", "global, none, or { blocks = { rows = 4096 } } for slow disks"),
     ("train.log_every", "rows between two lines of the history"),
+    ("train.checkpoint_seconds", "seconds between checkpoints"),
 ];
 
 /// Every key with its default, as a recipe.
@@ -166,14 +167,19 @@ mod tests {
     fn the_printed_recipe_is_one_and_holds_every_key() {
         let read: Value = toml::from_str(&printed_recipe()).expect("legal TOML");
         let keys = |value: &Value| -> Vec<String> {
-            value.as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect()
+            let keys = value.as_object().into_iter().flatten().map(|(key, _)| key.clone());
+            let mut keys: Vec<String> = keys.collect();
+            keys.sort();
+            keys
         };
-        let mut expected = keys(&json!(DictionaryOptions::default()));
-        let told = KEYS.iter().filter_map(|(key, _)| key.strip_prefix("dictionary."));
-        let mut found: Vec<String> = told.map(str::to_owned).collect();
-        expected.sort();
-        found.sort();
-        assert_eq!(found, expected);
+        let told = |table: &str| -> Vec<String> {
+            let own = KEYS.iter().filter_map(|(key, _)| key.strip_prefix(table));
+            let mut own: Vec<String> = own.map(str::to_owned).collect();
+            own.sort();
+            own
+        };
+        assert_eq!(told("dictionary."), keys(&json!(DictionaryOptions::default())));
+        assert_eq!(told("train."), keys(&json!(DictionaryRecipe::default())["train"]));
         let recipe = DictionaryRecipe::from_value(&read).expect("a legal recipe");
         let own = recipe.dictionaries(16).expect("legal dictionaries");
         assert_eq!(own, [DictionaryOptions { latents: 128, ..Default::default() }]);
