@@ -70,13 +70,15 @@ impl Moment {
     }
 }
 
-/// Dictionaries of all kinds that have dead latents, a steered weight, and more pieces than one.
+/// Dictionaries of all kinds, with dead latents that are revived or drawn anew and steered weights, of more
+/// pieces than one.
 fn class() -> Vec<DictionaryOptions> {
     let of_kinds = one_of_each(70).into_iter().enumerate();
     let own = of_kinds.map(|(place, (_, options))| DictionaryOptions {
         dead_after: 60,
         revival_k: Some(3),
         seed: place as u64,
+        resample_at: if place % 3 == 1 && !options.tied { vec![250, 400] } else { Vec::new() },
         target_l0: options.target_l0.or((place % 2 == 0).then_some(5.0)),
         ..options
     });
