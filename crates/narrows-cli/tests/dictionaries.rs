@@ -27,7 +27,7 @@ const KINDS: [&str; 7] = [
     "--set dictionary.kind=batchtopk --set dictionary.k=4 --set dictionary.decoder_norm=weighted",
     "--set dictionary.kind=matryoshka --set dictionary.k=4",
     "--set dictionary.kind=relu --set dictionary.target_l0=6",
-    "--set dictionary.kind=relu --set dictionary.tied=true",
+    "--set dictionary.kind=relu --set dictionary.tied=true --set dictionary.sparsity_weight=0.1",
     "--set dictionary.kind=jumprelu --set dictionary.penalty=tanh",
     "--set dictionary.kind=gated",
 ];
@@ -86,7 +86,9 @@ fn a_killed_training_goes_on_to_the_same_bits() {
             assert!(whole == resumed, "{kind}: {file} differs after {wait} ms");
         }
         assert!(!desk.path("run/checkpoint").exists());
-        ["whole", "run"].map(|run| fs::remove_dir_all(desk.path(run)).unwrap());
+        for run in ["whole", "run"] {
+            fs::remove_dir_all(desk.path(run)).unwrap();
+        }
     }
 }
 

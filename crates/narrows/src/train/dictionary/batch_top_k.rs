@@ -4,7 +4,7 @@
 //! z = the k·B largest of a·ν of all rows of the batch, where a > 0
 //! L = 1/B Σ_rows ‖t − y‖²  +  L' of the dead: see `revival`
 //!
-//! τ ← τ + 0.01·(least a·ν that was chosen − τ)          from the first batch's on
+//! τ ← τ + f·(least a·ν that was chosen − τ)         in step t by f = max(0.01, min(1, 3/t))
 //! ```
 //!
 //! Once learned, z = a where a·ν > τ: a row alone needs no batch.
@@ -15,12 +15,14 @@
 //!
 //! Source: B. Bussmann, P. Leask, N. Nanda, `BatchTopK` sparse autoencoders (2024).
 //!
-//! Differs from: SAELens, whose τ starts at 0 and needs some hundreds of steps to arrive.
+//! Differs from: SAELens, in which f = 0.01 and τ starts at 0, so that it needs some hundreds of steps to
+//! arrive; here it is of the last third of the steps at first.
 
 use crate::compute::{Kept, Matrix, Sifted, Wanted};
 
-/// How much of the way to a batch's least value τ goes.
+/// How much of the way to a batch's least value τ goes at least, and in step t with t below it.
 const FOLLOW: f64 = 0.01;
+const AT_FIRST: f64 = 3.0;
 /// The guess, in parts of the last least value.
 const BELOW: f32 = 0.9;
 /// Rows of which the first guess is made.
@@ -104,9 +106,10 @@ impl Search {
     }
 }
 
-/// τ after a batch whose least chosen value is known.
-pub(super) fn follow(threshold: Option<f64>, least: f32) -> f64 {
-    threshold.map_or(f64::from(least), |own| own + FOLLOW * (f64::from(least) - own))
+/// τ after a batch whose least chosen value is known, in a step counted from 1.
+pub(super) fn follow(threshold: Option<f64>, least: f32, step: u64) -> f64 {
+    let part = (AT_FIRST / step as f64).clamp(FOLLOW, 1.0);
+    threshold.map_or(f64::from(least), |own| own + part * (f64::from(least) - own))
 }
 
 #[cfg(test)]

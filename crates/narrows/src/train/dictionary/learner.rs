@@ -121,8 +121,8 @@ impl Learner {
         let length = first_length(options.decoder_norm);
         decoder.as_mut_slice().iter_mut().for_each(|value| *value *= length);
         let (first, second) = match options.kind {
-            Kind::JumpRelu => (vec![options.threshold as f32; latents], Vec::new()),
-            Kind::Gated => (vec![0.0; latents], vec![0.0; latents]),
+            Kind::JumpRelu => (vec![first_number(&options); latents], Vec::new()),
+            Kind::Gated => (vec![first_number(&options); latents], vec![0.0; latents]),
             _ => (Vec::new(), Vec::new()),
         };
         let skip = options.skip.then(|| Learned::new(Matrix::zeros(output, input)));
@@ -172,9 +172,11 @@ impl Learner {
         dead.iter().for_each(|&latent| silent[latent] = 0);
         let input = if self.centred { &self.desk.centred } else { x };
         let batch = resample::Batch { input, target, output: &self.desk.output };
+        let first = first_number(&self.options);
         let mut random = Random::numbered(self.options.seed, "resample", &[self.standing.steps]);
         let length = first_length(self.options.decoder_norm);
-        resample::resample(&mut self.parameters, &dead, &batch, length, &mut random);
+        let length = self.centred.then_some(length);
+        resample::resample(&mut self.parameters, &dead, &batch, (length, first), &mut random);
     }
 
     /// Forward and back to the codes; says also what the rows tell c.
@@ -229,7 +231,8 @@ impl Learner {
         }
         desk.codes.group(self.options.latents);
         if let Some(least) = threshold {
-            self.standing.threshold = Some(batch_top_k::follow(self.standing.threshold, least));
+            let Standing { threshold, steps, .. } = &mut self.standing;
+            *threshold = Some(batch_top_k::follow(*threshold, least, *steps + 1));
         }
         // c is told by every row that it is part of, the widest tells it of all.
         let mut told = vec![0.0; desk.gradient.cols()];
@@ -341,7 +344,7 @@ impl Learner {
             step_whole(own, adam, gradient.as_slice());
         }
         self.count(&desk, came.sums.active, x.rows());
-        if let Some(target) = self.options.target_l0.filter(|_| self.options.penalised()) {
+        if let Some(target) = self.options.target_l0.filter(|_| self.options.steered()) {
             let l0 = came.sums.active as f64 / x.rows() as f64;
             self.standing.weight = control::steer(self.standing.weight, l0, target);
         }
@@ -505,6 +508,11 @@ fn centre<'a>(x: &'a Matrix, c: &[f32], centred: bool, out: &'a mut Matrix) -> &
 
 fn step_whole(own: &mut Learned, adam: Adam, gradient: &[f32]) {
     adam.step(own.value.as_mut_slice(), &mut own.mean, &mut own.square, gradient);
+}
+
+/// θ or r at the start.
+fn first_number(options: &DictionaryOptions) -> f32 {
+    if options.kind == Kind::JumpRelu { options.threshold as f32 } else { 0.0 }
 }
 
 /// The length of a row of the decoder at the start.

@@ -244,6 +244,12 @@ impl DictionaryOptions {
         matches!(self.kind, Kind::Relu | Kind::JumpRelu | Kind::Gated)
     }
 
+    /// Whether λ is steered to `target_l0`; the quadratic penalty finds it by itself.
+    pub fn steered(&self) -> bool {
+        let quadratic = self.kind == Kind::JumpRelu && self.penalty == JumpPenalty::Quadratic;
+        self.penalised() && !quadratic
+    }
+
     /// Refuses what cannot be.
     ///
     /// # Errors
@@ -260,6 +266,8 @@ impl DictionaryOptions {
             (self.target_l0.is_none_or(positive), "target_l0", "a positive number"),
             (!self.tied || self.kind == Kind::Relu, "tied", "false, but for kind=\"relu\""),
             (!self.tied || self.resample_at.is_empty(), "resample_at", "nothing with tied weights"),
+            (self.kind != Kind::TopK || self.k >= 1.0, "k", "at least 1 with kind=\"topk\""),
+            (self.kind != Kind::Gated || !self.skip, "skip", "false with kind=\"gated\""),
             (!self.tied || !self.skip, "skip", "false with tied weights"),
             (
                 !self.tied || self.decoder_norm == DecoderNorm::Unit,

@@ -3,8 +3,11 @@
 //! ```text
 //! for each dead latent j a row r of the batch, with probability ∝ (‖t_r − y_r‖²)²
 //! u = (x_r − c)/‖x_r − c‖         Dⱼ ← u (times 0.1 where D is free)
-//! Eⱼ ← u · 0.2 · mean ‖E‖ of the living        bⱼ ← 0        Adam's m and v of all of them ← 0
+//! Eⱼ ← u · 0.2 · mean ‖E‖ of the living        bⱼ ← 0        θ, r and m as at the start
+//! and what Adam remembers of all of them ← 0
 //! ```
+//!
+//! D stays where targets are others than the rows: u says nothing of them.
 //!
 //! Source: T. Bricken et al., Towards monosemanticity (2023), appendix "Neuron resampling".
 //!
@@ -25,12 +28,13 @@ pub(super) struct Batch<'a> {
     pub(super) output: &'a Matrix,
 }
 
-/// Draws the latents at `dead` anew; their decoder's rows get the given length.
+/// Draws the latents at `dead` anew: their decoder's rows get the given length, if one is given, and θ or r
+/// the value that it starts with.
 pub(super) fn resample(
     parameters: &mut LatentParameters,
     dead: &[usize],
     batch: &Batch<'_>,
-    length: f32,
+    (length, first): (Option<f32>, f32),
     random: &mut Random,
 ) {
     let chances = cumulated(batch);
@@ -42,12 +46,16 @@ pub(super) fn resample(
         let row = chances.partition_point(|&chance| chance <= drawn).min(chances.len() - 1);
         bring_to_unit(batch.input.row(row), &mut unit);
         begin(&mut parameters.encoder, latent, &unit, SHARE * living);
-        let seen = batch.target.cols() == unit.len();
-        if seen {
+        if let Some(length) = length {
             begin(&mut parameters.decoder, latent, &unit, length);
             parameters.norms[latent] = length;
         }
         begin(&mut parameters.bias, latent, &[0.0], 0.0);
+        for (own, value) in [(&mut parameters.first, first), (&mut parameters.second, 0.0)] {
+            if !own.mean.is_empty() {
+                begin(own, latent, &[value], 1.0);
+            }
+        }
     }
 }
 
@@ -109,7 +117,7 @@ mod tests {
         let (input, output) = (rows(&[5.0, 5.0, 0.0, 2.0]), rows(&[5.0, 5.0, 0.0, 0.0]));
         let batch = Batch { input: &input, target: &input, output: &output };
         let mut random = Random::stream(0, "test");
-        resample(&mut parameters, &[1], &batch, 1.0, &mut random);
+        resample(&mut parameters, &[1], &batch, (Some(1.0), 0.0), &mut random);
         assert_eq!(parameters.encoder.value.as_slice(), [3.0, 4.0, 0.0, 1.0]);
         assert_eq!(parameters.decoder.value.as_slice(), [1.0, 0.0, 0.0, 1.0]);
         assert_eq!(parameters.bias.value.as_slice(), [0.5, 0.0]);
