@@ -113,13 +113,18 @@ impl Learner {
     pub(super) fn new(options: DictionaryOptions, input: usize, centre: Vec<f32>) -> Self {
         let (latents, output) = (options.latents, centre.len());
         let centred = !options.tied && options.centred.unwrap_or(input == output);
-        let encoder = unit_rows(options.seed, "encoder", latents, input);
+        let mut encoder = unit_rows(options.seed, "encoder", latents, input);
         let mut decoder = match input == output && centred || options.tied {
             true => encoder.clone(),
             false => unit_rows(options.seed, "decoder", latents, output),
         };
         let length = first_length(options.decoder_norm);
         decoder.as_mut_slice().iter_mut().for_each(|value| *value *= length);
+        if options.penalised() && !options.tied {
+            // Half of all latents take part at first: together they should rebuild a row, not a multiple.
+            let share = (2.0 * input as f32 / (latents as f32 * length)).min(1.0);
+            encoder.as_mut_slice().iter_mut().for_each(|value| *value *= share);
+        }
         let (first, second) = match options.kind {
             Kind::JumpRelu => (vec![first_number(&options); latents], Vec::new()),
             Kind::Gated => (vec![first_number(&options); latents], vec![0.0; latents]),

@@ -77,6 +77,7 @@ fn class() -> Vec<DictionaryOptions> {
     let own = of_kinds.map(|(place, (_, options))| DictionaryOptions {
         dead_after: 60,
         revival_k: Some(3),
+        sparsity_weight: 20.0 * options.sparsity_weight,
         seed: place as u64,
         resample_at: if place % 3 == 1 && !options.tied { vec![250, 400] } else { Vec::new() },
         target_l0: options.target_l0.or((place % 2 == 0).then_some(5.0)),
