@@ -1,6 +1,7 @@
 //! One file for each command: read the arguments, call the library, print.
 
 mod bar;
+pub(crate) mod convert;
 pub(crate) mod data;
 pub(crate) mod evaluate;
 pub(crate) mod faces;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{data, evaluate, faces, finetune, fit, predict, report, shards, transform};
+use commands::{convert, data, evaluate, faces, finetune, fit, predict, report, shards, transform};
 
 /// Learn narrow representations of data, fast, and prove what was learned
 ///
@@ -39,6 +39,7 @@ enum Command {
     Data(data::DataArgs),
     Shards(shards::ShardsArgs),
     Faces(faces::FacesArgs),
+    Convert(convert::ConvertArgs),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Data(args) => data::run(args),
         Command::Shards(args) => shards::run(args),
         Command::Faces(args) => faces::run(args),
+        Command::Convert(args) => convert::run(args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     // An error of the library already tells its cause.

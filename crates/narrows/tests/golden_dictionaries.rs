@@ -150,3 +150,173 @@ fn every_golden_goes_out_and_comes_back() {
         }
     }
 }
+
+/// Where the files of `golden/dictionaries.py` lie.
+fn made() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/dictionaries");
+    folders(&folder)
+}
+
+/// OpenAI keeps everything in one file, which has to be named.
+fn named(folder: &Path) -> PathBuf {
+    let file = folder.join("autoencoder.pt");
+    if file.is_file() { file } else { folder.to_owned() }
+}
+
+#[test]
+fn other_libraries_make_the_same_codes() {
+    let folders = made();
+    assert_eq!(folders.len(), 18);
+    for folder in folders {
+        assert_golden(&named(&folder), &folder.join("golden.safetensors"));
+    }
+}
+
+#[test]
+fn the_library_and_its_kind_are_told() {
+    let libraries: Vec<String> = made()
+        .iter()
+        .map(|folder| {
+            let (_, about) = exchange::open(&named(folder)).unwrap();
+            format!(
+                "{}: {} {}",
+                folder.file_name().unwrap().display(),
+                about.library,
+                about.architecture
+            )
+        })
+        .collect();
+    for expected in [
+        "dictionary_learning_BatchTopKSAE: dictionary_learning BatchTopKSAE",
+        "dictionary_learning_backup: dictionary_learning BatchTopKSAE",
+        "gemma_scope: Gemma Scope jumprelu",
+        "llamascopium_old: Llamascopium jumprelu",
+        "openai_topk: OpenAI TopK",
+        "sparsify_transcoder: sparsify topk",
+    ] {
+        assert!(libraries.iter().any(|told| told == expected), "{libraries:#?}");
+    }
+    let backup = made().into_iter().find(|folder| folder.ends_with("dictionary_learning_backup"));
+    let (_, about) = exchange::open(&backup.unwrap()).unwrap();
+    assert!(about.notes[0].contains("backup") && about.notes[1].contains("1.7"), "{about:?}");
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        match path.is_dir() {
+            true => copy(&path, &target),
+            false => assert!(fs::copy(&path, target).is_ok()),
+        }
+    }
+}
+
+/// Files of the library in a folder, below it too.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let each = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
+    each.filter(|path| !path.ends_with("golden.safetensors")).collect()
+}
+
+/// Every file cut at many places and with bytes changed: an error or a dictionary, never a panic.
+#[test]
+fn damaged_files_are_refused_or_read() {
+    let home = tempfile::tempdir().unwrap();
+    let mut random = narrows::random::Random::stream(0, "damage");
+    let (mut refused, mut read) = (0, 0);
+    for source in made() {
+        let folder = home.path().join(source.file_name().unwrap());
+        copy(&source, &folder);
+        for file in files(&folder) {
+            let whole = fs::read(&file).unwrap();
+            for round in 0..60 {
+                let mut bytes = whole.clone();
+                if round < 12 {
+                    bytes.truncate(random.below(whole.len()));
+                } else {
+                    for _ in 0..1 + round % 4 {
+                        // Headers are where damage hurts most.
+                        let reach = if round % 2 == 0 { whole.len().min(400) } else { whole.len() };
+                        bytes[random.below(reach)] = random.below(256) as u8;
+                    }
+                }
+                // Another file, so that a mapping of the one before is left alone.
+                fs::remove_file(&file).unwrap();
+                fs::write(&file, &bytes).unwrap();
+                match exchange::open(&named(&folder)) {
+                    Ok((dictionary, _)) => {
+                        dictionary
+                            .encode_sparse(&Matrix::zeros(2, dictionary.input_dim()))
+                            .unwrap();
+                        read += 1;
+                    }
+                    Err(error) => {
+                        assert_eq!(error.exit_code(), 2, "{error}");
+                        refused += 1;
+                    }
+                }
+            }
+            fs::write(&file, &whole).unwrap();
+        }
+    }
+    assert!(refused > 500 && read > 100, "{refused} refused, {read} read");
+}
+
+fn safetensors(header: &str, data: usize) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &vec![0; data]].concat()
+}
+
+#[test]
+fn shapes_larger_than_the_file_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("cfg.json"), r#"{"architecture": "standard", "dtype": "float32"}"#)
+        .unwrap();
+    for shape in ["[4611686018427387904,4]", "[18446744073709551615]", "[1000000,1000000]"] {
+        let header =
+            format!(r#"{{"W_dec":{{"dtype":"F32","shape":{shape},"data_offsets":[0,16]}}}}"#);
+        fs::write(home.path().join("sae_weights.safetensors"), safetensors(&header, 16)).unwrap();
+        let error = exchange::open(home.path()).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
+    }
+}
+
+fn torch_file(path: &Path, pickle: &[u8]) {
+    let mut archive = zip::ZipWriter::new(fs::File::create(path).unwrap());
+    let stored =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, bytes) in [("ae/data.pkl", pickle), ("ae/data/0", &[0; 16][..])] {
+        archive.start_file(name, stored).unwrap();
+        std::io::Write::write_all(&mut archive, bytes).unwrap();
+    }
+    archive.finish().unwrap();
+}
+
+#[test]
+fn a_pickle_that_would_run_something_is_refused_by_name() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("ae.pt");
+    torch_file(&path, b"\x80\x02}X\x01\x00\x00\x00acposix\nsystem\nX\x04\x00\x00\x00true\x85Rs.");
+    let message = exchange::open(home.path()).unwrap_err().to_string();
+    assert!(message.contains("'posix.system'") && message.contains("not run"), "{message}");
+}
+
+#[test]
+fn tensors_that_reach_beyond_their_storage_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("ae.pt");
+    // {"bias": a tensor of 4 numbers at 0, with the shape and stride given}
+    for (shape, stride) in [(5, 1), (2, 9), (4, 2), (u32::MAX >> 1, 0)] {
+        let mut pickle =
+            b"\x80\x02}X\x04\x00\x00\x00biasctorch._utils\n_rebuild_tensor_v2\n((".to_vec();
+        pickle.extend(b"X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQK\x00J");
+        pickle.extend(u32::to_le_bytes(shape));
+        pickle.extend(b"\x85J");
+        pickle.extend(u32::to_le_bytes(stride));
+        pickle.extend(b"\x85\x89}tRs.");
+        torch_file(&path, &pickle);
+        let message = exchange::open(home.path()).unwrap_err().to_string();
+        assert!(message.contains("storage of 4 numbers"), "{message}");
+    }
+}

@@ -41,7 +41,7 @@ pub use extents::RowIntegers;
 pub(crate) use mapped::Content;
 pub(crate) use nearest::did_you_mean;
 pub(crate) use npy::MAGIC as NPY_MAGIC;
-pub(crate) use npz::arrays as npz_arrays;
+pub(crate) use npz::{NpzArray, arrays as npz_arrays};
 pub use open::{OpenOptions, open};
 pub use order::{Order, Shuffle};
 pub use prepare::{Missing, Preparation, PrepareConfig, Prepared, Scale};

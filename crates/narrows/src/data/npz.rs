@@ -39,15 +39,23 @@ pub(super) fn open(path: &Path, bytes: Bytes, name: Option<&str>) -> Result<Numb
     Numbers::new(path, bytes, array.start + first..array.end, layout)
 }
 
-/// Name, shape and values of every array of numbers that has an axis.
-pub(crate) fn arrays(path: &Path) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+/// An array of an archive, read whole.
+pub(crate) struct NpzArray {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+    /// In row-major order.
+    pub(crate) values: Vec<f32>,
+}
+
+/// Every array of numbers that has an axis.
+pub(crate) fn arrays(path: &Path) -> Result<Vec<NpzArray>> {
     let members = members(path, &Content::of(path)?.bytes)?;
     let shapes = members.into_iter().filter_map(|member| Some((member.name, member.layout?.shape)));
     let read = |(name, shape): (String, Vec<usize>)| {
         let numbers = open(path, Content::of(path)?.bytes, Some(&name))?;
         let mut values = vec![0.0; numbers.rows() * numbers.dim()];
         numbers.read_f32(0, &mut values)?;
-        Ok((name, shape, values))
+        Ok(NpzArray { name, shape, values })
     };
     shapes.filter(|(_, shape)| !shape.is_empty()).map(read).collect()
 }

@@ -212,11 +212,11 @@ fn model_name(run: &Run) -> &'static str {
         Model::Pca(_) => "PCA",
         Model::Linear(_) => "Linear autoencoder",
         Model::Network(_) => autoencoder(run),
+        Model::Dictionary(_) => "Sparse dictionary",
         Model::Predictor(predictor) => match predictor.answer() {
             Answer::Class(_) => "Classifier",
             Answer::Number(_) => "Regressor",
         },
-        Model::Dictionary(_) => "Sparse dictionary",
     }
 }
 

@@ -18,6 +18,8 @@
 mod encode;
 mod pursuit;
 mod scale;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 

@@ -238,3 +238,90 @@ fn duplicates(decoder: &Matrix, norms: &[f32]) -> Vec<(usize, usize)> {
     }
     pairs.into_iter().map(|(a, b)| (a.min(b), a.max(b))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::dictionary::RowScale;
+
+    /// A dictionary with nothing to find, of 6 latents on 4 columns.
+    fn sound() -> (Dictionary, About) {
+        let mut random = Random::stream(0, "sound");
+        let mut draw =
+            |count: usize| -> Vec<f32> { (0..count).map(|_| random.normal() as f32).collect() };
+        let mut decoder = Matrix::from_rows(6, 4, draw(24)).expect("fits");
+        let inverse: Vec<f32> = row_norms(&decoder).iter().map(|norm| 1.0 / norm).collect();
+        crate::compute::scale_rows(&mut decoder, &inverse);
+        let dictionary = Dictionary {
+            encoder: Matrix::from_rows(6, 4, draw(24)).expect("fits"),
+            encoder_bias: draw(6),
+            decoder,
+            decoder_bias: draw(4),
+            skip: None,
+            centred: true,
+            gate: Gate::Threshold(vec![0.5; 6]),
+            row_scale: RowScale::None,
+        };
+        let about = About {
+            library: Library::SaeLens,
+            architecture: "jumprelu".to_owned(),
+            kinds: BTreeMap::from([("threshold".to_owned(), "float32".to_owned())]),
+            config: json!({"apply_b_dec_to_input": true, "normalize_activations": "none"}),
+            metadata: json!({"l0": 12.0}),
+            notes: Vec::new(),
+        };
+        (dictionary, about)
+    }
+
+    fn found(mar: impl FnOnce(&mut Dictionary, &mut About)) -> Vec<&'static str> {
+        let (mut dictionary, mut about) = sound();
+        mar(&mut dictionary, &mut about);
+        check(&dictionary, &about).iter().map(|finding| finding.check).collect()
+    }
+
+    #[test]
+    fn nothing_is_found_where_nothing_is() {
+        assert_eq!(found(|_, _| {}), [""; 0]);
+    }
+
+    #[test]
+    fn each_flaw_is_found_and_nothing_beside_it() {
+        let threshold = |value: f32| Gate::Threshold(vec![value; 6]);
+        assert_eq!(found(|d, _| d.encoder.as_mut_slice()[3] = f32::NAN), ["not_finite"]);
+        assert_eq!(found(|d, _| d.gate = threshold(f32::INFINITY)), ["not_finite"]);
+        assert_eq!(found(|d, _| d.gate = threshold(-1.0)), ["unset_threshold"]);
+        let rounded = |_: &mut Dictionary, about: &mut About| {
+            about.kinds.insert("threshold".to_owned(), "bfloat16".to_owned());
+        };
+        assert_eq!(found(rounded), ["rounded_thresholds"]);
+        assert_eq!(found(|d, _| d.decoder.as_mut_slice()[0] += 3.0), ["unfolded_decoder_norms"]);
+        assert_eq!(found(|d, _| d.decoder.as_mut_slice()[..4].fill(0.0)), ["dead_directions"]);
+        let twice = |d: &mut Dictionary, _: &mut About| {
+            let row = d.decoder.row(1).to_vec();
+            d.decoder.as_mut_slice()[16..20].copy_from_slice(&row);
+        };
+        assert_eq!(found(twice), ["duplicate_directions"]);
+        let folded = |d: &mut Dictionary, _: &mut About| {
+            for j in 0..6 {
+                let row = d.encoder.row(j).iter().zip(&d.decoder_bias);
+                d.encoder_bias[j] = -row.map(|(e, c)| e * c).sum::<f32>();
+            }
+        };
+        assert_eq!(found(folded), ["decoder_bias_twice"]);
+        assert_eq!(
+            found(|_, about| about.config["apply_b_dec_to_input"] = Value::Null),
+            ["decoder_bias_unsaid"]
+        );
+        let scaled = json!("expected_average_only_in");
+        assert_eq!(
+            found(|_, about| about.config["normalize_activations"] = scaled),
+            ["unfolded_activation_norm"]
+        );
+        let metrics = json!({"evals": [{"explained_variance_legacy": 0.98}]});
+        assert_eq!(found(|_, about| about.metadata = metrics), ["legacy_explained_variance"]);
+    }
+}

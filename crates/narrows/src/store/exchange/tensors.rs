@@ -7,7 +7,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors};
 
 use crate::compute::{Matrix, transposed};
-use crate::data::{Content, npz_arrays};
+use crate::data::{Content, NpzArray, npz_arrays};
 use crate::error::{Error, Result};
 
 const REMEDY: &str = "fetch it again, or write it again with the library that made it";
@@ -131,7 +131,7 @@ impl Tensors {
     /// Reads a npz archive; names in lower case, as there are files with either.
     pub(super) fn of_npz(path: &Path) -> Result<Self> {
         let arrays = npz_arrays(path)?.into_iter();
-        let tensor = |(name, shape, values): (String, _, _)| {
+        let tensor = |NpzArray { name, shape, values }| {
             (name.to_lowercase(), Tensor { kind: Kind::F32, shape, values })
         };
         Ok(Self::new(path, arrays.map(tensor).collect()))

@@ -91,3 +91,48 @@ fn difference(a: &Matrix, b: &Matrix) -> f32 {
     };
     (0..a.rows()).map(of_row).fold(0.0, |worst: f32, d| if d.is_nan() { d } else { worst.max(d) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::dictionary::{Gate, RowScale};
+
+    fn dictionary() -> Dictionary {
+        let mut random = Random::stream(3, "dictionary");
+        let mut draw = |count: usize| (0..count).map(|_| random.normal() as f32).collect();
+        Dictionary {
+            encoder: Matrix::from_rows(20, 5, draw(100)).expect("fits"),
+            encoder_bias: draw(20),
+            decoder: Matrix::from_rows(20, 5, draw(100)).expect("fits"),
+            decoder_bias: draw(5),
+            skip: None,
+            centred: true,
+            gate: Gate::Threshold(vec![700.0; 20]),
+            row_scale: RowScale::None,
+        }
+    }
+
+    #[test]
+    fn rows_grow_until_latents_are_in_use() {
+        let agreement = compare(&dictionary(), &dictionary()).expect("agrees");
+        assert!(agreement.codes >= ROWS && agreement.largest_code_difference == 0.0);
+    }
+
+    /// What a writer may get wrong: the bias, the threshold, the norms, the order of latents.
+    #[test]
+    fn what_differs_is_refused() {
+        let wrong: [fn(&mut Dictionary); 5] = [
+            |d| d.centred = false,
+            |d| d.gate = Gate::Threshold(vec![800.0; 20]),
+            |d| crate::compute::scale_rows(&mut d.decoder, &[1.001; 20]),
+            |d| d.encoder.as_mut_slice()[..10].reverse(),
+            |d| d.encoder.as_mut_slice()[0] = f32::NAN,
+        ];
+        for change in wrong {
+            let mut written = dictionary();
+            change(&mut written);
+            let message = compare(&dictionary(), &written).expect_err("differs").to_string();
+            assert!(message.contains("differ by"), "{message}");
+        }
+    }
+}

@@ -16,7 +16,7 @@ use super::options::{DecoderNorm, DictionaryOptions, Kind};
 use super::revival::Revival;
 use super::row_pass::{RowPass, Sums};
 use super::rule::Rule;
-use super::{control, top_k};
+use super::{control, resample, top_k};
 use crate::compute::{Matrix, Sifted, Wanted, column_sums, multiply, multiply_add, subtract};
 use crate::model::Dictionary;
 use crate::model::dictionary::{Gate, RowScale};
@@ -117,10 +117,7 @@ impl Learner {
             true => encoder.clone(),
             false => unit_rows(options.seed, "decoder", latents, output),
         };
-        let length = match options.decoder_norm {
-            DecoderNorm::Unit => 1.0,
-            DecoderNorm::Weighted => FREE_LENGTH,
-        };
+        let length = first_length(options.decoder_norm);
         decoder.as_mut_slice().iter_mut().for_each(|value| *value *= length);
         let (first, second) = match options.kind {
             Kind::JumpRelu => (vec![options.threshold as f32; latents], Vec::new()),
@@ -157,8 +154,26 @@ impl Learner {
 
     /// Learns from one batch `(B, d)` with its targets `(B, o)`.
     pub(super) fn step(&mut self, x: &Matrix, target: &Matrix, moment: &Moment) -> Came {
-        let (came, measured) = self.judge(x, target, moment);
-        self.learn(x, moment, came, measured)
+        let (came, told) = self.judge(x, target, moment);
+        let before = self.standing.rows;
+        let came = self.learn(x, moment, came, told);
+        let mut times = self.options.resample_at.iter();
+        if times.any(|&at| before < at && at <= self.standing.rows) {
+            self.resample(x, target);
+        }
+        came
+    }
+
+    /// Draws the dead latents anew from the batch that was learned from.
+    fn resample(&mut self, x: &Matrix, target: &Matrix) {
+        let (after, silent) = (self.options.dead_after, &mut self.standing.silent_for);
+        let dead: Vec<usize> = (0..silent.len()).filter(|&own| silent[own] >= after).collect();
+        dead.iter().for_each(|&latent| silent[latent] = 0);
+        let input = if self.centred { &self.desk.centred } else { x };
+        let batch = resample::Batch { input, target, output: &self.desk.output };
+        let mut random = Random::numbered(self.options.seed, "resample", &[self.standing.steps]);
+        let length = first_length(self.options.decoder_norm);
+        resample::resample(&mut self.parameters, &dead, &batch, length, &mut random);
     }
 
     /// Forward and back to the codes; says also what the rows tell c.
@@ -487,6 +502,14 @@ fn centre<'a>(x: &'a Matrix, c: &[f32], centred: bool, out: &'a mut Matrix) -> &
 
 fn step_whole(own: &mut Learned, adam: Adam, gradient: &[f32]) {
     adam.step(own.value.as_mut_slice(), &mut own.mean, &mut own.square, gradient);
+}
+
+/// The length of a row of the decoder at the start.
+fn first_length(norm: DecoderNorm) -> f32 {
+    match norm {
+        DecoderNorm::Unit => 1.0,
+        DecoderNorm::Weighted => FREE_LENGTH,
+    }
 }
 
 /// Rows of length 1 in directions without preference.

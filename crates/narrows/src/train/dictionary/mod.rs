@@ -13,6 +13,7 @@ mod learned;
 mod learner;
 mod matryoshka;
 mod options;
+mod resample;
 mod revival;
 mod row_pass;
 mod rule;

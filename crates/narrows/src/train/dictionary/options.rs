@@ -89,7 +89,7 @@ pub struct DictionaryOptions {
     pub revival_k: Option<usize>,
     /// Rows without a code after which a latent counts as dead.
     pub dead_after: u64,
-    /// Rows after which dead latents are drawn anew, each time counted from the start.
+    /// Numbers of rows, counted from the start, after which dead latents are drawn anew.
     pub resample_at: Vec<u64>,
     /// The seed of its first weights.
     pub seed: u64,
@@ -254,6 +254,7 @@ impl DictionaryOptions {
             (self.sparsity_weight >= 0.0, "sparsity_weight", "0 or more"),
             (self.target_l0.is_none_or(positive), "target_l0", "a positive number"),
             (!self.tied || self.kind == Kind::Relu, "tied", "false, but for kind=\"relu\""),
+            (!self.tied || self.resample_at.is_empty(), "resample_at", "nothing with tied weights"),
             (!self.tied || !self.skip, "skip", "false with tied weights"),
             (positive(self.bandwidth), "bandwidth", "a positive number"),
             (self.threshold >= 0.0, "threshold", "0 or more"),
