@@ -6,6 +6,7 @@ mod baselines;
 pub mod certificate;
 mod denoising;
 mod dictionary;
+mod frontier;
 mod ica;
 mod logistic;
 mod matching;
@@ -25,6 +26,7 @@ pub use denoising::{Cleaned, Denoising, Likeness, Noise, clean, denoise};
 pub use dictionary::{
     DecoderStructure, DensityHistogram, DictionaryScores, Measured, evaluate_dictionary,
 };
+pub use frontier::{FrontierPoint, Spread};
 pub use ica::Ica;
 pub use matching::{DictionaryLikeness, compare_dictionaries};
 pub use neighbours::{NeighbourScores, Neighbours};

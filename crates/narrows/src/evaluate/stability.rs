@@ -9,11 +9,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::frontier::Spread;
 use super::matching::compare_dictionaries;
 use crate::compute::Matrix;
 use crate::error::Result;
 
-/// How alike dictionaries of several seeds are: means over all pairs of them.
+/// How alike dictionaries of several seeds are, over all pairs of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeedStability {
     /// Dictionaries.
@@ -21,13 +22,9 @@ pub struct SeedStability {
     /// Pairs of them.
     pub pairs: usize,
     /// Mean max cosine similarity, both ways.
-    pub mmcs: f64,
-    /// Its standard deviation over the pairs, divided by one less than their number; `None` of one pair.
-    pub mmcs_deviation: Option<f64>,
+    pub mmcs: Spread,
     /// Mean correlation coefficient.
-    pub mcc: f64,
-    /// Its standard deviation.
-    pub mcc_deviation: Option<f64>,
+    pub mcc: Spread,
     /// The share of atoms that are paired at a |cosine| above 0.9.
     pub matched: f64,
 }
@@ -50,26 +47,14 @@ impl SeedStability {
         if mmcs.is_empty() {
             return Ok(None);
         }
-        let ([mmcs, mmcs_deviation], [mcc, mcc_deviation]) = (spread(&mmcs), spread(&mcc));
-        let several = matched.len() > 1;
         Ok(Some(Self {
             seeds: decoders.len(),
             pairs: matched.len(),
-            mmcs,
-            mmcs_deviation: several.then_some(mmcs_deviation),
-            mcc,
-            mcc_deviation: several.then_some(mcc_deviation),
-            matched: spread(&matched)[0],
+            mmcs: Spread::of(&mmcs),
+            mcc: Spread::of(&mcc),
+            matched: Spread::of(&matched).mean,
         }))
     }
-}
-
-/// Mean and standard deviation.
-fn spread(values: &[f64]) -> [f64; 2] {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    [mean, (squares / (count - 1.0).max(1.0)).sqrt()]
 }
 
 #[cfg(test)]
@@ -91,10 +76,10 @@ mod tests {
         let mean = cosines.iter().sum::<f64>() / 3.0;
         let squares: f64 = cosines.iter().map(|cosine| (cosine - mean).powi(2)).sum();
         assert_eq!((found.seeds, found.pairs, found.matched), (3, 3, 1.0));
-        for (ours, expected) in [(found.mmcs, mean), (found.mcc, mean)] {
+        for (ours, expected) in [(found.mmcs.mean, mean), (found.mcc.mean, mean)] {
             assert!((ours - expected).abs() < 1e-6, "{ours} {expected}");
         }
         let deviation = (squares / 2.0).sqrt();
-        assert!((found.mcc_deviation.unwrap() - deviation).abs() < 1e-6);
+        assert!((found.mcc.deviation.unwrap() - deviation).abs() < 1e-6);
     }
 }

@@ -22,6 +22,7 @@ use super::evaluate::measure;
 use super::predict::{self, Measured};
 use super::sample::{SAMPLED, Sample};
 use super::{Output, Screen, finetune, fit, of_storey, open_like};
+pub(super) use scores::dictionary_scores;
 
 /// Rows that are shown whole, evenly taken.
 const SHOWN: usize = 12;
