@@ -10,6 +10,7 @@ use narrows::evaluate::{
     Baseline, DictionaryScores, FrontierPoint, SeedStability, evaluate_dictionary,
 };
 use narrows::model::{Autoencoder, Dictionary, Model};
+use narrows::report::PointName;
 use narrows::store::{Run, exchange, read_json};
 use serde_json::Value;
 
@@ -227,17 +228,8 @@ impl Rows {
     }
 }
 
-/// What dictionaries that differ in their seed alone are called in a table.
-pub(super) struct Alike {
-    /// The kind, with what else tells it from others of its kind.
-    pub(super) kind: String,
-    pub(super) latents: String,
-    /// What makes the codes sparse: k, the wanted L0, or λ.
-    pub(super) sparsity: String,
-}
-
 /// Names for groups of dictionaries, such that any two can be told apart.
-pub(super) fn alike(points: &[FrontierPoint]) -> Vec<Alike> {
+pub(super) fn alike(points: &[FrontierPoint]) -> Vec<PointName> {
     const TOLD: &[&str] = &["kind", "latents", "k", "sparsity_weight", "target_l0"];
     let name = |point: &FrontierPoint| {
         let made = &point.made;
@@ -253,7 +245,7 @@ pub(super) fn alike(points: &[FrontierPoint]) -> Vec<Alike> {
             (_, Some(wanted)) => format!("L0 {wanted}"),
             _ => format!("λ {:.3e}", made["sparsity_weight"].as_f64().unwrap_or(f64::NAN)),
         };
-        Alike {
+        PointName {
             kind: kind + &others.collect::<String>(),
             latents: word(&made["latents"]),
             sparsity,
