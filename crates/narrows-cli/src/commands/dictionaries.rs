@@ -241,7 +241,9 @@ pub(super) fn alike(points: &[FrontierPoint]) -> Vec<PointName> {
         let others = others.map(|(key, value)| format!(", {key} {}", word(value)));
         let kind = word(&made["kind"]);
         let sparsity = match (kind.as_str(), made["target_l0"].as_f64()) {
-            ("topk" | "batchtopk" | "matryoshka", _) => format!("k {}", made["k"]),
+            ("topk" | "batchtopk" | "matryoshka", _) => {
+                format!("k {}", made["k"].as_f64().unwrap_or(f64::NAN))
+            }
             (_, Some(wanted)) => format!("L0 {wanted}"),
             _ => format!("λ {:.3e}", made["sparsity_weight"].as_f64().unwrap_or(f64::NAN)),
         };

@@ -55,7 +55,8 @@ pub(super) fn run(args: &EvaluateArgs, shelf: &Shelf) -> Result<()> {
 fn refuse_unread(args: &EvaluateArgs, shelf: &Shelf) -> Result<()> {
     let refuse = |expected: &str, got: &str| {
         let expected = format!("{expected} where {got} is given");
-        Err(Error::mistake("evaluate", expected, "another", "leave it out").into())
+        let got = if shelf.sweep { "a sweep of dictionaries" } else { "a sparse dictionary" };
+        Err(Error::mistake("evaluate", expected, got, "leave it out").into())
     };
     if args.corrupt {
         return refuse("a network that was trained to take noise away", "--corrupt");

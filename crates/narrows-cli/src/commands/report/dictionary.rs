@@ -69,6 +69,12 @@ fn rows(args: &ReportArgs, shelf: &Shelf) -> Result<Rows> {
     Ok(rows)
 }
 
+/// The file, or the built-in set without its knobs.
+fn short(name: &str) -> &str {
+    let file = last_part(name);
+    file.split_once('?').map_or(file, |(set, _)| set)
+}
+
 fn measured_on(shelf: &Shelf, rows: &Rows, measured: usize) -> MeasuredOn {
     let hash = shelf.config["data"]["content_hash"].as_str();
     MeasuredOn {
@@ -90,7 +96,7 @@ fn one(shelf: &Shelf, rows: &Rows) -> Result<String> {
     };
     let kind = shelf.config["made"]["kind"].as_str().unwrap_or(dictionary.gate.name());
     Ok(dictionary_page(&DictionaryReport {
-        title: format!("Sparse dictionary ({kind}) of {}", last_part(&rows.dataset.name)),
+        title: format!("Sparse dictionary ({kind}) of {}", short(&rows.dataset.name)),
         on: measured_on(shelf, rows, found.rows),
         gate: dictionary.gate.name().to_owned(),
         dims: [dictionary.input_dim(), dictionary.output_dim()],
@@ -162,11 +168,13 @@ fn many(shelf: &Shelf, rows: &Rows, output: &Output) -> Result<String> {
     let widest = found.scores.iter().map(|scores| scores.latents).max().unwrap_or(1);
     let baselines = match rows.targets {
         Some(_) => None,
-        None => Some(rows.with(|rows| Baselines::measure(rows, &sizes(l0), widest, SEED))?),
+        None => {
+            Some(rows.with(|rows| Baselines::measure(rows, &sizes(l0, rows.dim()), widest, SEED))?)
+        }
     };
     let curves = baselines.iter().flat_map(|found| &found.curves);
     Ok(sweep_page(&SweepReport {
-        title: format!("Sparse dictionaries of {}", last_part(&rows.dataset.name)),
+        title: format!("Sparse dictionaries of {}", short(&rows.dataset.name)),
         on: measured_on(shelf, rows, found.scores[0].rows),
         dim: rows.dataset.rows.dim(),
         command: fit::dictionary_command(&shelf.config)?,
@@ -180,12 +188,15 @@ fn many(shelf: &Shelf, rows: &Rows, output: &Output) -> Result<String> {
     }))
 }
 
-/// Whole numbers at about equal ratios around some L0.
-fn sizes(l0: impl Iterator<Item = f64> + Clone) -> Vec<usize> {
+/// Whole numbers at about equal ratios around some L0, fewer than there are columns: all of those lose
+/// nothing.
+fn sizes(l0: impl Iterator<Item = f64> + Clone, dim: usize) -> Vec<usize> {
     let low = l0.clone().fold(f64::INFINITY, f64::min).max(1.0) / BEYOND;
     let high = l0.fold(1.0, f64::max) * BEYOND;
     let at = |step: usize| low * (high / low).powf(step as f64 / (SIZES - 1) as f64);
-    let mut sizes: Vec<usize> = (0..SIZES).map(|step| (at(step).round() as usize).max(1)).collect();
+    let most = dim.saturating_sub(1).max(1);
+    let size = |step: usize| (at(step).round() as usize).clamp(1, most);
+    let mut sizes: Vec<usize> = (0..SIZES).map(size).collect();
     sizes.dedup();
     sizes
 }

@@ -166,7 +166,7 @@ fn frontier(report: &SweepReport) -> Section {
         );
     }
     let x = Axis::logarithmic("L0: latents in a row");
-    let y = Axis { covers: vec![0.0], ..Axis::linear("fraction of variance unexplained") };
+    let y = Axis::logarithmic("fraction of variance unexplained");
     let chart = Chart { x, y, series: all, guides: Vec::new(), square: false };
     Section {
         heading: "Frontier".into(),

@@ -16,13 +16,16 @@ pub(super) fn curves(history: &[DictionaryRecord]) -> Section {
             number(history.iter().map(|line| line.seconds).sum()),
         ));
         let dead = history.iter().map(|line| line.dead).max().unwrap_or(0);
-        text.push(format!(
-            "Dead latents, which have had no code for as many rows as make them so: {} at first, {} at \
-             most, {} at last.",
-            count(first.dead),
-            count(dead),
-            count(last.dead)
-        ));
+        text.push(match dead {
+            0 => "No latent was ever without a code for as many rows as make it dead.".to_owned(),
+            most => format!(
+                "Dead latents, which have had no code for as many rows as make them so: {} at first, {} at \
+                 most, {} at last.",
+                count(first.dead),
+                count(most),
+                count(last.dead)
+            ),
+        });
         if last.sparsity_weight > 0.0 && first.sparsity_weight != last.sparsity_weight {
             text.push(format!(
                 "The weight of the penalty ended at {}.",
@@ -43,6 +46,8 @@ pub(super) fn curves(history: &[DictionaryRecord]) -> Section {
                 "Latents that fire in a row.".to_owned(),
             ),
         ]));
+    }
+    if history.iter().any(|line| line.dead > 0) && history.len() > 1 {
         blocks.push(Block::Figure(
             chart(history, covering(Axis::whole("latents")), |line| line.dead as f64),
             "Dead latents.".to_owned(),
