@@ -3,6 +3,7 @@
 mod bar;
 pub(crate) mod convert;
 pub(crate) mod data;
+mod dictionaries;
 pub(crate) mod evaluate;
 pub(crate) mod faces;
 pub(crate) mod finetune;

@@ -1,5 +1,7 @@
 //! Columns that line up.
 
+use narrows::evaluate::Spread;
+
 /// Rows under headings: the first column to the left, a heading that begins with `#` and its
 /// column to the right, all others to the left.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
@@ -20,6 +22,14 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// A mean, with the standard deviation where there is one.
+pub(crate) fn spread(value: Spread, digits: usize) -> String {
+    match value.deviation {
+        Some(deviation) => format!("{:.digits$} ± {deviation:.digits$}", value.mean),
+        None => format!("{:.digits$}", value.mean),
+    }
 }
 
 #[cfg(test)]

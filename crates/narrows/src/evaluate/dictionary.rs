@@ -24,22 +24,24 @@
 //! `explained_variance_legacy` there takes the mean of each batch for x̄, here that of all rows. What
 //! `sae_lens.synthetic` calls shrinkage is `l2_ratio`; 1/`shrinkage` is its `relative_reconstruction_bias`.
 
+mod structure;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::matching::nearest_within;
+pub use structure::{DecoderStructure, DensityHistogram};
+
 use super::recovery::{Hits, Recovery};
 use crate::compute::{Matrix, SparseRows};
 use crate::data::Source;
 use crate::data::superposition::KnownTruth;
 use crate::error::{Error, Result};
+use crate::model::Dictionary;
 
 /// Rows that are held at a time.
 const BLOCK: usize = 2048;
 /// A latent with a higher rate is dense.
 const DENSE: f64 = 0.1;
-/// Atoms with a higher cosine say the same.
-const SAME: f64 = 0.9;
 
 /// What a dictionary does to rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,59 +84,28 @@ pub struct DictionaryScores {
     /// The rate of each latent `(n)`; not kept in records.
     #[serde(skip)]
     pub rates: Vec<f64>,
-}
-
-/// The rates of latents that fired at all, counted on a logarithmic scale.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DensityHistogram {
-    /// log₁₀ of the rate at the lower edge of the first bin. A bin holds its lower edge; the last also 0.
-    pub lowest: f64,
-    /// Width of a bin.
-    pub step: f64,
-    /// Latents in each bin.
-    pub latents: Vec<usize>,
-}
-
-impl DensityHistogram {
-    /// Counts rates above 0, in bins of a quarter of a power of ten, from the last that holds one.
-    pub fn of(rates: &[f64]) -> Self {
-        const STEP: f64 = 0.25;
-        let bin = |rate: f64| (rate.log10() / STEP).floor().min(-1.0) as i64;
-        let fired = rates.iter().filter(|rate| **rate > 0.0).map(|&rate| bin(rate));
-        let lowest = fired.clone().min().unwrap_or(-1);
-        let mut latents = vec![0; lowest.unsigned_abs() as usize];
-        fired.for_each(|bin| latents[(bin - lowest) as usize] += 1);
-        Self { lowest: lowest as f64 * STEP, step: STEP, latents }
-    }
-}
-
-/// How atoms of a decoder lie to each other.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DecoderStructure {
-    /// Mean over atoms of the largest cosine with another.
-    pub mean_nearest_cosine: f64,
-    /// The largest of all.
-    pub largest_cosine: f64,
-    /// The share of atoms with one nearer than a cosine of 0.9.
-    pub near_share: f64,
-    /// The largest cosine of each atom with another `(n)`; not kept in records.
+    /// The mean of the absolute code of each latent over the rows in which it fires `(n)`, 0 of dead ones;
+    /// not kept in records.
     #[serde(skip)]
-    pub nearest_cosines: Vec<f64>,
+    pub mean_codes: Vec<f64>,
 }
 
-impl DecoderStructure {
-    /// Measures atoms `(n, d)` of any length: `2·n²·d` operations.
-    pub fn of(decoder: &Matrix) -> Self {
-        let nearest_cosines = nearest_within(decoder);
-        let count = nearest_cosines.len().max(1) as f64;
-        let near = nearest_cosines.iter().filter(|cosine| **cosine > SAME).count();
-        Self {
-            mean_nearest_cosine: nearest_cosines.iter().sum::<f64>() / count,
-            largest_cosine: nearest_cosines.iter().copied().fold(0.0, f64::max),
-            near_share: near as f64 / count,
-            nearest_cosines,
-        }
-    }
+/// What a dictionary does to rows, which should give `targets` where it is a transcoder.
+///
+/// # Errors
+/// If rows cannot be read, there are none, or shapes differ.
+pub fn evaluate_dictionary(
+    dictionary: &Dictionary,
+    rows: &dyn Source,
+    targets: Option<&dyn Source>,
+    truth: Option<&KnownTruth>,
+) -> Result<DictionaryScores> {
+    let measured = Measured { rows, targets, decoder: &dictionary.decoder, truth };
+    measured.scores(|rows, codes, output| {
+        *codes = dictionary.encode_sparse(rows)?;
+        *output = dictionary.rebuild(codes, rows)?;
+        Ok(())
+    })
 }
 
 /// What is measured, and against what.
@@ -274,22 +245,22 @@ struct Sums {
     rows: usize,
     /// Rows of a length.
     with_length: usize,
-    l1: f64,
     whole: RowSums,
     legacy: f64,
     cosine: f64,
     ratio: f64,
     /// Σ e `(d)`.
     error: Vec<f64>,
-    /// Rows in which each latent fired `(n)`.
+    /// Rows in which each latent fired `(n)`, and the sum of its absolute codes.
     fired: Vec<u64>,
+    code: Vec<f64>,
 }
 
 impl Sums {
     fn new(latents: usize, dim: usize) -> Self {
         let (error, fired, whole) = (vec![0.0; dim], vec![0; latents], RowSums::default());
-        let (l1, legacy, cosine, ratio) = (0.0, 0.0, 0.0, 0.0);
-        Self { rows: 0, with_length: 0, l1, whole, legacy, cosine, ratio, error, fired }
+        let (legacy, cosine, ratio, code) = (0.0, 0.0, 0.0, vec![0.0; latents]);
+        Self { rows: 0, with_length: 0, whole, legacy, cosine, ratio, error, fired, code }
     }
 
     fn add(&mut self, target: &Matrix, mean: &[f64], codes: &SparseRows, output: &Matrix) {
@@ -307,7 +278,7 @@ impl Sums {
             for (&latent, &value) in latents.iter().zip(values) {
                 // A code may be kept and yet be 0, where its pre-activation is.
                 self.fired[latent as usize] += u64::from(value != 0.0);
-                self.l1 += f64::from(value.abs());
+                self.code[latent as usize] += f64::from(value.abs());
             }
         }
     }
@@ -332,12 +303,14 @@ impl Sums {
         let rates: Vec<f64> = self.fired.iter().map(|&fired| fired as f64 / n).collect();
         let dead = self.fired.iter().filter(|fired| **fired == 0).count();
         let dense = rates.iter().filter(|rate| **rate > DENSE).count();
+        let codes = self.code.iter().zip(&self.fired);
+        let mean_codes = codes.map(|(sum, &fired)| sum / (fired as f64).max(1.0));
         let bias = self.error.iter().map(|sum| sum * sum).sum::<f64>() / n;
         DictionaryScores {
             rows: self.rows,
             latents,
             l0: self.fired.iter().sum::<u64>() as f64 / n,
-            l1: self.l1 / n,
+            l1: self.code.iter().sum::<f64>() / n,
             squared_error_per_row: self.whole.error / n,
             fraction_variance_unexplained: self.whole.error / self.whole.spread,
             explained_variance: 1.0 - (self.whole.error - bias) / self.whole.spread,
@@ -352,6 +325,7 @@ impl Sums {
             decoder,
             truth,
             rates,
+            mean_codes: mean_codes.collect(),
         }
     }
 }

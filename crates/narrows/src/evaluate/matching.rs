@@ -44,6 +44,9 @@ pub struct DictionaryLikeness {
     pub matched: f64,
     /// How many different atoms of the other are nearest to an atom of the one, divided by its atoms.
     pub uniqueness: f64,
+    /// The largest cosine of each atom of the other with one of the one `(m)`; not kept in records.
+    #[serde(skip)]
+    pub cosines_of_other: Vec<f64>,
 }
 
 /// Compares decoders `(n, d)` and `(m, d)`, one atom a row, of any length.
@@ -62,7 +65,7 @@ pub fn compare_dictionaries(one: &Matrix, other: &Matrix) -> Result<DictionaryLi
     let column_best = (0..other.rows()).into_par_iter().map(|column| {
         cosines.view().column(column).iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b))
     });
-    let column_best: Vec<f32> = column_best.collect();
+    let cosines_of_other: Vec<f64> = column_best.map(f64::from).collect();
     // Costs in place of cosines: the same memory.
     cosines.as_mut_slice().par_iter_mut().for_each(|cosine| *cosine = -cosine.abs());
     let pairs = linear_sum_assignment(cosines.view());
@@ -72,10 +75,11 @@ pub fn compare_dictionaries(one: &Matrix, other: &Matrix) -> Result<DictionaryLi
         latents: one.rows(),
         latents_of_other: other.rows(),
         mmcs: mean(best.iter().map(|best| f64::from(best.by_sign))),
-        mmcs_of_other: mean(column_best.into_iter().map(f64::from)),
+        mmcs_of_other: mean(cosines_of_other.iter().copied()),
         mcc: mean(matched.iter().copied()),
         matched: mean(matched.iter().map(|&cosine| f64::from(u8::from(cosine > SAME)))),
         uniqueness: different(nearest) as f64 / one.rows() as f64,
+        cosines_of_other,
     })
 }
 
@@ -94,20 +98,25 @@ pub(super) fn nearest(one: &Matrix, other: &Matrix) -> Result<Vec<usize>> {
     Ok(found)
 }
 
-/// The largest cosine of each atom `(n, d)` with another of the same dictionary; 0 where it is alone.
-pub(super) fn nearest_within(atoms: &Matrix) -> Vec<f64> {
+/// For each atom `(n, d)` the other of the same dictionary with the largest cosine, and that cosine; itself
+/// and 0 where it is alone.
+pub(super) fn nearest_within(atoms: &Matrix) -> Vec<(usize, f64)> {
     let atoms = unit_rows(atoms);
     let mut found = Vec::with_capacity(atoms.rows());
     in_tiles(&atoms, &atoms, |first, cosines| {
         let nearest =
             cosines.axis_iter(Axis(0)).into_par_iter().enumerate().map(|(row, cosines)| {
-                let others =
-                    cosines.iter().enumerate().filter(|(column, _)| *column != first + row);
-                let largest =
-                    others.fold(f32::NEG_INFINITY, |largest, (_, &cosine)| largest.max(cosine));
-                if largest.is_finite() { f64::from(largest) } else { 0.0 }
+                let own = first + row;
+                let others = cosines.iter().enumerate().filter(|(column, _)| *column != own);
+                let larger = |best: (usize, f32), (column, &cosine): (usize, &f32)| {
+                    if cosine > best.1 { (column, cosine) } else { best }
+                };
+                match others.fold((own, f32::NEG_INFINITY), larger) {
+                    (nearest, cosine) if cosine.is_finite() => (nearest, f64::from(cosine)),
+                    _ => (own, 0.0),
+                }
             });
-        found.extend(nearest.collect::<Vec<f64>>());
+        found.extend(nearest.collect::<Vec<_>>());
     });
     found
 }

@@ -2,9 +2,12 @@
 
 mod activity;
 mod assignment;
+mod baselines;
 pub mod certificate;
 mod denoising;
 mod dictionary;
+mod frontier;
+mod ica;
 mod logistic;
 mod matching;
 mod neighbours;
@@ -13,12 +16,18 @@ mod prediction;
 mod probe;
 mod reconstruction;
 mod recovery;
+mod stability;
 
 pub use activity::{Activity, Rate};
 pub use assignment::linear_sum_assignment;
+pub use baselines::{Baseline, BaselineCurve, Baselines};
 pub use certificate::Certificate;
 pub use denoising::{Cleaned, Denoising, Likeness, Noise, clean, denoise};
-pub use dictionary::{DecoderStructure, DensityHistogram, DictionaryScores, Measured};
+pub use dictionary::{
+    DecoderStructure, DensityHistogram, DictionaryScores, Measured, evaluate_dictionary,
+};
+pub use frontier::{FrontierPoint, Spread};
+pub use ica::Ica;
 pub use matching::{DictionaryLikeness, compare_dictionaries};
 pub use neighbours::{NeighbourScores, Neighbours};
 pub use pictures::{psnr, ssim};
@@ -26,3 +35,4 @@ pub use prediction::{ClassScore, Classification, Regression};
 pub use probe::{Probe, Probes};
 pub use reconstruction::{Evaluation, Pythagoras, Scores, evaluate};
 pub use recovery::Recovery;
+pub use stability::SeedStability;

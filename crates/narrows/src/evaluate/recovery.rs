@@ -35,6 +35,12 @@ pub struct Recovery {
     /// The atoms beside the true directions.
     #[serde(flatten)]
     pub likeness: DictionaryLikeness,
+    /// Precision and recall of each latent `(n)`; not kept in records.
+    #[serde(skip)]
+    pub of_latents: Vec<[f64; 2]>,
+    /// The share of rows in which each feature fired `(m)`; not kept in records.
+    #[serde(skip)]
+    pub feature_rates: Vec<f64>,
 }
 
 /// Counts of a latent over rows.
@@ -53,7 +59,8 @@ pub(super) struct Hits {
     /// Latents of each feature.
     latents_of: Vec<Vec<u32>>,
     rows: u64,
-    true_entries: u64,
+    /// Rows in which each feature fired.
+    features: Vec<u64>,
     /// Whether each feature fires in the row at hand.
     fires: Vec<bool>,
 }
@@ -71,7 +78,8 @@ impl Hits {
         }
         let counts = vec![Counts::default(); decoder.rows()];
         let fires = vec![false; directions.rows()];
-        Ok(Self { feature_of, counts, latents_of, rows: 0, true_entries: 0, fires })
+        let features = vec![0; directions.rows()];
+        Ok(Self { feature_of, counts, latents_of, rows: 0, features, fires })
     }
 
     /// Adds rows of codes and of true codes.
@@ -81,7 +89,7 @@ impl Hits {
             let firing = || features.iter().zip(values).filter(|(_, value)| **value > 0.0);
             for (&feature, _) in firing() {
                 self.fires[feature as usize] = true;
-                self.true_entries += 1;
+                self.features[feature as usize] += 1;
                 for &latent in &self.latents_of[feature as usize] {
                     self.counts[latent as usize].feature += 1;
                 }
@@ -108,14 +116,17 @@ impl Hits {
         let mean =
             |value: &dyn Fn(&Counts) -> f64| self.counts.iter().map(value).sum::<f64>() / count;
         let right = |c: &Counts| share(self.rows + 2 * c.both - c.latent - c.feature, self.rows);
+        let of_latent = |c: &Counts| [share(c.both, c.latent), share(c.both, c.feature)];
         Ok(Recovery {
             precision: mean(&|c| share(c.both, c.latent)),
             recall: mean(&|c| share(c.both, c.feature)),
             // 2·P·R/(P + R) with P and R put in.
             f1: mean(&|c| share(2 * c.both, c.latent + c.feature)),
             accuracy: mean(&right),
-            true_l0: share(self.true_entries, self.rows),
+            true_l0: share(self.features.iter().sum(), self.rows),
             likeness,
+            of_latents: self.counts.iter().map(of_latent).collect(),
+            feature_rates: self.features.iter().map(|&fired| share(fired, self.rows)).collect(),
         })
     }
 }

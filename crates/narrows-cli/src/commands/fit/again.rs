@@ -1,8 +1,9 @@
 //! The command that makes a run again.
 
 use anyhow::Result;
-use narrows::recipe::Recipe;
+use narrows::recipe::{DictionaryRecipe, Recipe};
 use narrows::store::Run;
+use narrows::train::dictionary::DictionaryOptions;
 use serde_json::{Value, json};
 
 use super::super::quoted;
@@ -19,6 +20,29 @@ pub(in super::super) fn command(run: &Run) -> Result<String> {
         *storey = without_usual(storey, &usual["objective"]);
     }
     let mut words = vec!["narrows".to_owned(), "fit".to_owned()];
+    add_unusual(&config, &usual, "", &mut words);
+    Ok(words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
+}
+
+/// The command that makes a dictionary again, alone even if it came of a sweep, or a whole sweep; nothing
+/// where it was not trained here.
+pub(in super::super) fn dictionary_command(config: &Value) -> Result<String> {
+    let mut usual = serde_json::to_value(DictionaryRecipe::default())?;
+    if config["train"].is_null() {
+        return Ok(String::new());
+    }
+    let mut config = config.clone();
+    let mut words = ["narrows", "fit", "--model", "dictionary"].map(str::to_owned).to_vec();
+    usual.as_object_mut().map(|usual| usual.remove("model"));
+    if config["made"].is_object() {
+        let mut plain = serde_json::to_value(DictionaryOptions::default())?;
+        // What a dictionary says nothing of are eight times the columns, and the seed of all.
+        plain["latents"] = Value::Null;
+        plain["seed"] = config["seed"].clone();
+        config["sweep"] = Value::Null;
+        usual["dictionary"] = plain;
+        config["dictionary"] = config["made"].take();
+    }
     add_unusual(&config, &usual, "", &mut words);
     Ok(words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
 }

@@ -25,7 +25,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Output, Screen, figure, size};
 
-pub(super) use again::{command, unusual};
+pub(super) use again::{command, dictionary_command, unusual};
 pub(super) use settings::sets;
 pub(super) use watch::{Asked, Left, Watch, begun};
 

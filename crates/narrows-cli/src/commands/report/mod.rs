@@ -2,6 +2,7 @@
 
 mod codes;
 mod denoised;
+mod dictionary;
 mod made_of;
 mod rows;
 mod scores;
@@ -18,16 +19,22 @@ use narrows::recipe::{CorruptionKind, CorruptionTable, SparsityKind, SparsityTab
 use narrows::report::{self, RunReport, Spectrum};
 use narrows::store::{Run, write_aside};
 
+use super::dictionaries::Shelf;
 use super::evaluate::measure;
 use super::predict::{self, Measured};
 use super::sample::{SAMPLED, Sample};
 use super::{Output, Screen, finetune, fit, of_storey, open_like};
+pub(super) use scores::dictionary_scores;
 
 /// Rows that are shown whole, evenly taken.
 const SHOWN: usize = 12;
 
 /// Show a run on one page: scores, rows and their reconstructions, codes and their neighbours, the
 /// decoder between and around them, noise taken away, spectrum, components, training
+///
+/// Of a sparse dictionary: training, how often latents fire, the most and the least used, atoms, and how far
+/// a known truth was found; of a sweep what each loses at how many latents in a row, beside PCA, ICA, random
+/// directions and columns, and how alike seeds are. These measure at most 50,000 rows, 20,000 of a sweep.
 ///
 /// The rows are those that the run was fitted on unless others are given. They are read by blocks; what
 /// needs many at once holds an even sample of at most 2,400 (fewer where rows are wide: 256 MB), and
@@ -56,6 +63,9 @@ pub(crate) struct ReportArgs {
 }
 
 pub(crate) fn run(args: ReportArgs) -> Result<()> {
+    if let Some(shelf) = Shelf::find(&args.run)? {
+        return write(&args, &dictionary::page(&args, &shelf)?);
+    }
     let run = Run::open(&args.run)?;
     let dataset = rows_of(&args, &run)?;
     let preparation = run.preparation.check(&dataset)?;
@@ -65,11 +75,16 @@ pub(crate) fn run(args: ReportArgs) -> Result<()> {
         Model::Predictor(predictor) => predictor_page(&subject, predictor)?,
         _ => page(&subject)?,
     };
-    let path = args.run.join("report.html");
-    if dataset.labels.is_none() && path.exists() {
+    if dataset.labels.is_none() && args.run.join("report.html").exists() {
         args.output.say("note: there was a page; the new one has no classes without --labels");
     }
-    write_aside(&path, report::run_page(&page).as_bytes())?;
+    write(&args, &report::run_page(&page))
+}
+
+/// Puts a page into the run folder and says where it is.
+fn write(args: &ReportArgs, page: &str) -> Result<()> {
+    let path = args.run.join("report.html");
+    write_aside(&path, page.as_bytes())?;
     if args.output.json {
         writeln!(Screen, "{}", serde_json::json!({ "path": path.display().to_string() }))?;
     } else {

@@ -66,6 +66,12 @@ impl KnownTruth {
         self.directions.rows()
     }
 
+    /// The same truth with so many of the first rows at most.
+    pub fn first_rows(mut self, most: usize) -> Self {
+        self.rows.end = self.rows.end.min(self.rows.start.saturating_add(most));
+        self
+    }
+
     /// The codes of rows, counted from the first row of the source.
     ///
     /// # Panics

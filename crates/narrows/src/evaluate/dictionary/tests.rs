@@ -131,9 +131,15 @@ fn the_truth_itself_is_found_whole() {
     let alive = 1.0 - scores.dead_share;
     assert!((found.f1 - alive).abs() < 1e-12 && found.accuracy == 1.0);
     assert!((found.true_l0 - scores.l0).abs() < 1e-12);
+    assert_eq!(found.feature_rates, scores.rates);
+    let told = |(found, rate): (&[f64; 2], &f64)| *found == [f64::from(u8::from(*rate > 0.0)); 2];
+    assert!(found.of_latents.iter().zip(&scores.rates).all(told));
+    assert!(found.likeness.cosines_of_other.iter().all(|cosine| (cosine - 1.0).abs() < 1e-6));
+    let l1: f64 = scores.mean_codes.iter().zip(&scores.rates).map(|(code, rate)| code * rate).sum();
+    assert!((l1 / scores.l1 - 1.0).abs() < 1e-12);
     let text = serde_json::to_string(&scores).unwrap();
     let back: DictionaryScores = serde_json::from_str(&text).unwrap();
-    assert_eq!(back.truth, scores.truth);
+    assert_eq!(serde_json::to_string(&back).unwrap(), text);
 }
 
 #[test]
@@ -168,7 +174,7 @@ fn near_atoms_are_seen() {
     let found = DecoderStructure::of(&Matrix::from_rows(4, 2, rows).unwrap());
     let near = 2.0 / 4.01_f64.sqrt();
     let expected = [near, near, 0.1 / 4.01_f64.sqrt(), 0.0];
-    for (ours, expected) in found.nearest_cosines.iter().zip(expected) {
+    for (ours, expected) in found.nearest.iter().map(|(_, cosine)| cosine).zip(expected) {
         assert!((ours - expected).abs() < 1e-7, "{ours} {expected}");
     }
     assert_eq!(found.near_share, 0.5);

@@ -1,8 +1,11 @@
 //! What dictionaries came to, as a table; seeds of one kind together with mean and deviation.
 
+use narrows::evaluate::Spread;
 use narrows::recipe::DictionaryRecipe;
 use narrows::train::dictionary::{DictionaryOptions, DictionaryRecord, Kind};
 use serde_json::{Value, json};
+
+use crate::commands::table::spread;
 
 /// One line for each dictionary, or for each that differs in more than its seed.
 pub(super) fn table(options: &[DictionaryOptions], last: &[&DictionaryRecord]) -> String {
@@ -18,7 +21,10 @@ pub(super) fn table(options: &[DictionaryOptions], last: &[&DictionaryRecord]) -
     }
     let mut lines = vec![["kind", "latents", "k or λ", "FVU", "L0", "dead"].map(str::to_owned)];
     for (own, records) in &groups {
-        let column = |of: fn(&DictionaryRecord) -> f64, digits: usize| spread(records, of, digits);
+        let column = |of: fn(&DictionaryRecord) -> f64, digits: usize| {
+            let values: Vec<f64> = records.iter().map(|record| of(record)).collect();
+            spread(Spread::of(&values), digits)
+        };
         lines.push([
             word(own.kind),
             own.latents.to_string(),
@@ -43,22 +49,6 @@ fn sparsity(own: &DictionaryOptions, records: &[&DictionaryRecord]) -> String {
         }
         false => own.k.to_string(),
     }
-}
-
-/// A mean, with the standard deviation where there is one.
-fn spread(
-    records: &[&DictionaryRecord],
-    of: fn(&DictionaryRecord) -> f64,
-    digits: usize,
-) -> String {
-    let values: Vec<f64> = records.iter().map(|record| of(record)).collect();
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    if values.len() < 2 {
-        return format!("{mean:.digits$}");
-    }
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    format!("{mean:.digits$} ± {:.digits$}", (squares / (count - 1.0)).sqrt())
 }
 
 /// Columns as wide as their widest entry, numbers to the right.
