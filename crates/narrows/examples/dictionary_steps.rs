@@ -116,7 +116,10 @@ fn main() {
     let task = DictionaryTask { rows: &rows, targets: None };
     let mut begun = First::default();
     fit_dictionaries(&task, &options, &training, None, &mut begun).unwrap_err();
-    let bias: f32 = bias.parse().unwrap();
+    // Pre-activations are as long as the rows of the encoder, which a penalty makes shorter at first.
+    let (_, encoder) = begun.vectors.iter().find(|(name, _)| name == "0.encoder").unwrap();
+    let length = encoder[..input].iter().map(|x| x * x).sum::<f32>().sqrt();
+    let bias = length * bias.parse::<f32>().unwrap();
     let own = begun.vectors.iter_mut().find(|(name, _)| name == "0.bias").unwrap();
     own.1.fill(bias);
     let vectors = begun.vectors.into_iter().map(|(name, own)| (name, own.into())).collect();

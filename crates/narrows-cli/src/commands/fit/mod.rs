@@ -41,7 +41,7 @@ pub(super) use watch::{Asked, Left, Watch, begun};
 /// loss and, as its last line, the setting.
 ///
 /// Sparse dictionaries read the rows while they learn, as many rows as there are unless train.rows says
-/// more: data of any size. Beside three batches they hold their parameters four times and what a step of a
+/// more: data of any size. Beside three batches they hold their parameters five times and what a step of a
 /// batch writes on.
 ///
 /// Example: narrows fit --model dictionary --set dictionary.k=32 --data shards/ --out runs/sae

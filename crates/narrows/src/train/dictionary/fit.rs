@@ -3,12 +3,13 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::learner::{Came, Learner, Moment, Standing};
 use super::options::{DictionaryOptions, DictionaryTraining};
 use super::start;
-use crate::compute::Matrix;
+use crate::compute::{Matrix, column_sums};
 use crate::data::{Order, Reading, Source, with_batches};
 use crate::error::{Error, Result};
 use crate::model::Dictionary;
@@ -16,6 +17,9 @@ use crate::train::Wish;
 
 /// Rows of which scale and middle are taken.
 const SAMPLE: usize = 8192;
+/// Numbers, and rows, that one task takes.
+const PIECE: usize = 1 << 14;
+const ROWS: usize = 32;
 
 /// Rows, and what they are to be turned into where that is not the rows themselves.
 pub struct DictionaryTask<'a> {
@@ -152,7 +156,8 @@ pub struct LearnedDictionaries {
 /// Trains a dictionary for each of `options` from one pass over the rows of `task`.
 ///
 /// Each is, to the bit, what it would be if it were trained alone. Beside three batches it holds of each
-/// dictionary its parameters three times (Adam's), the encoder once more, and what a step writes on: of a
+/// dictionary its parameters four times (with Adam's state and the gradient), the encoder once more, and
+/// what a step writes on: of a
 /// batch of B rows its codes and 2·B·(d + o) numbers.
 ///
 /// # Errors
@@ -357,8 +362,11 @@ impl Class {
     fn scaled(&self, rows: &Matrix, which: usize, out: &mut Matrix) {
         out.reshape(rows.rows(), rows.cols());
         let factor = self.scales[which];
-        let pairs = out.as_mut_slice().iter_mut().zip(rows.as_slice());
-        pairs.for_each(|(out, value)| *out = factor * value);
+        let pieces =
+            out.as_mut_slice().par_chunks_mut(PIECE).zip(rows.as_slice().par_chunks(PIECE));
+        pieces.for_each(|(out, rows)| {
+            out.iter_mut().zip(rows).for_each(|(out, value)| *out = factor * value);
+        });
     }
 
     /// One step of every dictionary; says the mean fraction of variance that they leave unexplained.
@@ -470,14 +478,16 @@ fn sample(source: &dyn Source, order: &Order) -> Result<Matrix> {
 
 /// `Σ‖t − t̄‖²` with t̄ the mean of the rows.
 fn spread(rows: &Matrix) -> f64 {
-    let mut mean = vec![0.0_f64; rows.cols()];
-    let mut squares = 0.0;
-    for row in rows.as_slice().chunks_exact(rows.cols()) {
-        for (mean, &x) in mean.iter_mut().zip(row) {
-            *mean += f64::from(x);
-            squares += f64::from(x) * f64::from(x);
-        }
-    }
-    let count = rows.rows() as f64;
-    (squares - mean.iter().map(|sum| sum * sum).sum::<f64>() / count).max(f64::MIN_POSITIVE)
+    let columns = rows.cols();
+    let mut mean = vec![0.0; columns];
+    column_sums(rows, 1.0 / rows.rows() as f32, &mut mean);
+    let squares = |rows: &[f32]| -> f64 {
+        let row = |row: &[f32]| -> f64 {
+            let pairs = row.iter().zip(&mean);
+            pairs.map(|(x, mean)| f64::from(x - mean) * f64::from(x - mean)).sum()
+        };
+        rows.chunks_exact(columns).map(row).sum()
+    };
+    let pieces: Vec<f64> = rows.as_slice().par_chunks(ROWS * columns).map(squares).collect();
+    pieces.iter().sum::<f64>().max(f64::MIN_POSITIVE)
 }

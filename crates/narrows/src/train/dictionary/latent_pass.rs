@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Only rows in which a latent has a code are visited, in their order, by the one thread that has the
-//! latent: no sum is shared. No gradient is kept: where their common length has to be known before the
-//! step, they are summed twice, which reads less memory than to keep them would.
+//! latent: no sum is shared. Gradients are kept only where their common length has to be known before the
+//! step: the rows of a large batch are in no cache, and to visit them twice would cost more.
 //!
 //! Differs from: others, which clip before the part along Dⱼ is taken away.
 
@@ -64,18 +64,31 @@ pub(super) struct LatentPass<'a> {
     pub(super) first_is_positive: bool,
 }
 
-/// The gradient of one latent.
+/// The gradients of the latents that spoke, between their measure and the step.
 #[derive(Debug, Default)]
-struct Told {
-    encoder: Vec<f32>,
-    decoder: Vec<f32>,
+pub(super) struct Kept {
+    encoder: Matrix,
+    decoder: Matrix,
+    /// Of the bias and of the latent's two other numbers.
+    numbers: Vec<[f32; 3]>,
+}
+
+/// The gradient of one latent.
+#[derive(Debug)]
+struct Told<'a> {
+    encoder: &'a mut [f32],
+    decoder: &'a mut [f32],
     bias: f32,
     numbers: [f32; 2],
     /// `Σ_rows ∂L/∂<x − c, Eⱼ>`.
     through: f32,
 }
 
-impl Told {
+impl<'a> Told<'a> {
+    fn new(encoder: &'a mut [f32], decoder: &'a mut [f32]) -> Self {
+        Self { encoder, decoder, bias: 0.0, numbers: [0.0; 2], through: 0.0 }
+    }
+
     /// Takes over sums that were made already; says what they tell the norm.
     #[inline(always)]
     fn take_over(&mut self, dense: &Dense, latent: usize) -> f32 {
@@ -108,17 +121,21 @@ impl Measured {
 }
 
 impl LatentPass<'_> {
-    /// The length of the gradients, and what the latents tell c.
-    pub(super) fn measure(&self, parameters: &LatentParameters) -> Measured {
+    /// The length of the gradients, which are kept, and what the latents tell c.
+    pub(super) fn measure(&self, parameters: &LatentParameters, kept: &mut Kept) -> Measured {
         let latents = parameters.encoder.value.rows();
-        let pieces = latents.div_ceil(PIECE);
-        let parts: Vec<Measured> = (0..pieces)
-            .into_par_iter()
-            .map(|piece| {
-                let own = piece * PIECE..((piece + 1) * PIECE).min(latents);
+        let (input, output) = (self.input.cols(), parameters.decoder.value.cols());
+        kept.encoder.reshape(latents, input);
+        kept.decoder.reshape(latents, output);
+        kept.numbers.resize(latents, [0.0; 3]);
+        let encoders = kept.encoder.as_mut_slice().par_chunks_mut(PIECE * input);
+        let decoders = kept.decoder.as_mut_slice().par_chunks_mut(PIECE * output);
+        let pieces = encoders.zip(decoders).zip(kept.numbers.par_chunks_mut(PIECE)).enumerate();
+        let parts: Vec<Measured> = pieces
+            .map(|(piece, ((encoders, decoders), numbers))| {
                 wide(
                     #[inline(always)]
-                    || self.measure_piece(parameters, own),
+                    || self.measure_piece(parameters, piece * PIECE, (encoders, decoders, numbers)),
                 )
             })
             .collect();
@@ -129,31 +146,35 @@ impl LatentPass<'_> {
     fn measure_piece(
         &self,
         parameters: &LatentParameters,
-        latents: std::ops::Range<usize>,
+        first_latent: usize,
+        (encoders, decoders, numbers): (&mut [f32], &mut [f32], &mut [[f32; 3]]),
     ) -> Measured {
-        let mut told = self.silence();
-        let shift = vec![0.0; if self.centred { self.input.cols() } else { 0 }];
+        let (input, output) = (self.input.cols(), parameters.decoder.value.cols());
+        let shift = vec![0.0; if self.centred { input } else { 0 }];
         let mut measured = Measured { squares: 0.0, shift };
-        for latent in latents {
+        let rows = encoders.chunks_exact_mut(input).zip(decoders.chunks_exact_mut(output));
+        for (index, ((to_encoder, to_decoder), numbers)) in rows.zip(numbers).enumerate() {
+            let latent = first_latent + index;
             if !self.speaks(latent) {
                 continue;
             }
             let encoder = parameters.encoder.value.row(latent);
             let decoder = parameters.decoder.value.row(latent);
+            let mut told = Told::new(to_encoder, to_decoder);
             self.tell(latent, encoder, decoder, parameters.norms[latent], &mut told);
             if self.centred {
                 add_scaled(&mut measured.shift, told.through, encoder);
             }
-            let rows = dot(&told.encoder, &told.encoder) + dot(&told.decoder, &told.decoder);
-            let [first, second] = told.numbers;
-            let numbers = told.bias * told.bias + first * first + second * second;
+            let rows = dot(told.encoder, told.encoder) + dot(told.decoder, told.decoder);
+            *numbers = [told.bias, told.numbers[0], told.numbers[1]];
+            let numbers: f32 = numbers.iter().map(|number| number * number).sum();
             measured.squares += f64::from(rows) + f64::from(numbers);
         }
         measured
     }
 
-    /// One step of all latents.
-    pub(super) fn step(&self, parameters: &mut LatentParameters, adam: Adam) {
+    /// One step of all latents, along gradients that were kept, if they were.
+    pub(super) fn step(&self, parameters: &mut LatentParameters, kept: Option<&Kept>, adam: Adam) {
         let latents = parameters.encoder.value.rows();
         let LatentParameters { encoder, decoder, bias, first, second, norms } = parameters;
         let numbers = bias.pieces(PIECE).zip(first.pieces(PIECE)).zip(second.pieces(PIECE));
@@ -171,37 +192,30 @@ impl LatentPass<'_> {
         pieces.into_par_iter().for_each(|piece| {
             wide(
                 #[inline(always)]
-                || self.step_piece(piece, adam),
+                || self.step_piece(piece, kept, adam),
             );
         });
     }
 
     #[inline(always)]
-    fn step_piece(&self, mut piece: Piece<'_>, adam: Adam) {
-        let mut told = self.silence();
+    fn step_piece(&self, mut piece: Piece<'_>, kept: Option<&Kept>, adam: Adam) {
+        let (mut to_encoder, mut to_decoder) = match kept {
+            Some(_) => (Vec::new(), Vec::new()),
+            None => (vec![0.0; piece.encoder.width], vec![0.0; piece.decoder.width]),
+        };
         for index in 0..piece.norms.len() {
             let latent = piece.first_latent + index;
-            if self.speaks(latent) {
-                let (encoder, decoder) = (piece.encoder.row(index), piece.decoder.row(index));
-                self.tell(latent, encoder, decoder, piece.norms[index], &mut told);
-                piece.encoder.step(index, adam, &told.encoder);
-                if !self.tied {
-                    piece.decoder.step(index, adam, &told.decoder);
-                }
-                let gradients = [told.bias, told.numbers[0], told.numbers[1]];
-                for (numbers, gradient) in piece.numbers.iter_mut().zip(gradients) {
-                    if !numbers.value.is_empty() {
-                        numbers.step(index, adam, &[gradient]);
-                    }
-                }
+            if !self.speaks(latent) {
+                piece.rest(index, adam, self.tied);
+            } else if let Some(kept) = kept {
+                let rows = (kept.encoder.row(latent), kept.decoder.row(latent));
+                piece.step(index, adam, rows, kept.numbers[latent], self.tied);
             } else {
-                piece.encoder.rest(index, adam);
-                if !self.tied {
-                    piece.decoder.rest(index, adam);
-                }
-                for numbers in piece.numbers.iter_mut().filter(|own| !own.value.is_empty()) {
-                    numbers.rest(index, adam);
-                }
+                let (encoder, decoder) = (piece.encoder.row(index), piece.decoder.row(index));
+                let mut told = Told::new(&mut to_encoder, &mut to_decoder);
+                self.tell(latent, encoder, decoder, piece.norms[index], &mut told);
+                let numbers = [told.bias, told.numbers[0], told.numbers[1]];
+                piece.step(index, adam, (&to_encoder, &to_decoder), numbers, self.tied);
             }
             self.settle(&mut piece, index);
         }
@@ -230,15 +244,6 @@ impl LatentPass<'_> {
         }
     }
 
-    fn silence(&self) -> Told {
-        let output = self.gradient.cols() / self.widths.len();
-        Told {
-            encoder: vec![0.0; self.input.cols()],
-            decoder: vec![0.0; output],
-            ..Told::default()
-        }
-    }
-
     /// Whether any row tells a latent anything.
     #[inline(always)]
     fn speaks(&self, latent: usize) -> bool {
@@ -248,17 +253,24 @@ impl LatentPass<'_> {
 
     /// Sums the gradient of one latent.
     #[inline(always)]
-    fn tell(&self, latent: usize, encoder: &[f32], decoder: &[f32], norm: f32, told: &mut Told) {
+    fn tell(
+        &self,
+        latent: usize,
+        encoder: &[f32],
+        decoder: &[f32],
+        norm: f32,
+        told: &mut Told<'_>,
+    ) {
         let by_norm = match self.dense {
             Some(dense) => told.take_over(dense, latent),
             None => self.tell_rows(latent, told),
         };
         if let Some((codes, gradient)) = self.revived {
             for code in codes.of(latent) {
-                add_scaled(&mut told.decoder, code.value, gradient.row(code.row as usize));
+                add_scaled(told.decoder, code.value, gradient.row(code.row as usize));
                 told.bias += code.slope;
                 told.through += code.slope;
-                add_scaled(&mut told.encoder, code.slope, self.input.row(code.row as usize));
+                add_scaled(told.encoder, code.slope, self.input.row(code.row as usize));
             }
         }
         if self.tied {
@@ -266,11 +278,11 @@ impl LatentPass<'_> {
         }
         match self.norm {
             DecoderNorm::Unit => {
-                let along = dot(&told.decoder, decoder);
-                add_scaled(&mut told.decoder, -along, decoder);
+                let along = dot(told.decoder, decoder);
+                add_scaled(told.decoder, -along, decoder);
             }
             DecoderNorm::Weighted if by_norm != 0.0 && norm > 0.0 => {
-                add_scaled(&mut told.decoder, by_norm / norm, decoder);
+                add_scaled(told.decoder, by_norm / norm, decoder);
             }
             DecoderNorm::Weighted => {}
         }
@@ -278,7 +290,7 @@ impl LatentPass<'_> {
 
     /// Sums what each row tells one latent; says what they tell its norm.
     #[inline(always)]
-    fn tell_rows(&self, latent: usize, told: &mut Told) -> f32 {
+    fn tell_rows(&self, latent: usize, told: &mut Told<'_>) -> f32 {
         told.encoder.fill(0.0);
         told.decoder.fill(0.0);
         (told.bias, told.numbers, told.through) = (0.0, [0.0; 2], 0.0);
@@ -289,7 +301,7 @@ impl LatentPass<'_> {
             let gradient =
                 &self.gradient.row(code.row as usize)[group * width..(group + 1) * width];
             if code.value != 0.0 {
-                add_scaled(&mut told.decoder, code.value, gradient);
+                add_scaled(told.decoder, code.value, gradient);
             }
             self.hear(code, told);
             by_norm += self.rule.to_norm(code);
@@ -301,19 +313,19 @@ impl LatentPass<'_> {
 
     /// What a code tells the encoder and its bias.
     #[inline(always)]
-    fn hear(&self, code: &Code, told: &mut Told) {
+    fn hear(&self, code: &Code, told: &mut Told<'_>) {
         let through = self.rule.to_encoder(code);
         told.bias += code.slope;
         if through != 0.0 {
             told.through += through;
-            add_scaled(&mut told.encoder, through, self.input.row(code.row as usize));
+            add_scaled(told.encoder, through, self.input.row(code.row as usize));
         }
     }
 }
 
 /// From g to `g_M`; the decoder's gradient has then been told.
 #[inline(always)]
-fn tie(free: &[f32], unit: &[f32], told: &mut Told) {
+fn tie(free: &[f32], unit: &[f32], told: &mut Told<'_>) {
     let length = dot(free, free).sqrt();
     let Told { encoder, decoder, .. } = told;
     add_scaled(encoder, 1.0, decoder);
@@ -340,4 +352,39 @@ struct Piece<'a> {
     decoder: Rows<'a>,
     norms: &'a mut [f32],
     numbers: [Rows<'a>; 3],
+}
+
+impl Piece<'_> {
+    /// One step of one latent along its gradient.
+    #[inline(always)]
+    fn step(
+        &mut self,
+        index: usize,
+        adam: Adam,
+        (encoder, decoder): (&[f32], &[f32]),
+        numbers: [f32; 3],
+        tied: bool,
+    ) {
+        self.encoder.step(index, adam, encoder);
+        if !tied {
+            self.decoder.step(index, adam, decoder);
+        }
+        for (own, gradient) in self.numbers.iter_mut().zip(numbers) {
+            if !own.value.is_empty() {
+                own.step(index, adam, &[gradient]);
+            }
+        }
+    }
+
+    /// One step of one latent that nothing was told.
+    #[inline(always)]
+    fn rest(&mut self, index: usize, adam: Adam, tied: bool) {
+        self.encoder.rest(index, adam);
+        if !tied {
+            self.decoder.rest(index, adam);
+        }
+        for own in self.numbers.iter_mut().filter(|own| !own.value.is_empty()) {
+            own.rest(index, adam);
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::batch_top_k::{self, Search};
 use super::codes::Codes;
 use super::dense::{DENSE, Dense, DensePass};
 use super::jump_relu::Jump;
-use super::latent_pass::{LatentParameters, LatentPass, Measured, bring_to_unit};
+use super::latent_pass::{Kept, LatentParameters, LatentPass, Measured, bring_to_unit};
 use super::learned::{Adam, Learned};
 use super::options::{DecoderNorm, DictionaryOptions, Kind};
 use super::revival::Revival;
@@ -101,6 +101,7 @@ struct Desk {
     search: Search,
     codes: Codes,
     dense: Dense,
+    kept: Kept,
     revival: Revival,
     magnitude: Vec<f32>,
     centred: Matrix,
@@ -326,10 +327,11 @@ impl Learner {
             centred: self.centred,
             first_is_positive: self.options.kind == Kind::JumpRelu,
         };
-        let mut measured = Measured::default();
-        if moment.clip.is_some() || self.centred {
-            measured = pass.measure(&self.parameters);
-        }
+        let measures = moment.clip.is_some() || self.centred;
+        let measured = match measures {
+            true => pass.measure(&self.parameters, &mut desk.kept),
+            false => Measured::default(),
+        };
         told.iter_mut().zip(&measured.shift).for_each(|(told, shift)| *told -= shift);
         let square = |values: &[f32]| -> f64 {
             values.iter().map(|&value| f64::from(value) * f64::from(value)).sum()
@@ -341,7 +343,7 @@ impl Learner {
         let clip = clip.map_or(1.0, |clip| clip / came.gradient);
         self.standing.steps += 1;
         let adam = Adam::new(moment.rate, moment.momenta, self.standing.steps, clip);
-        pass.step(&mut self.parameters, adam);
+        pass.step(&mut self.parameters, measures.then_some(&desk.kept), adam);
         if !self.options.tied {
             step_whole(&mut self.centre, adam, &told);
         }
