@@ -53,7 +53,7 @@ impl Shelf {
         };
         if config["model"]["kind"] != "dictionary" {
             let has = |name: &&str| folder.join(name).is_file();
-            let foreign = folder.is_file() || FOREIGN.iter().any(|name| has(name));
+            let foreign = folder.is_file() || FOREIGN.iter().any(has);
             return Ok(foreign.then(|| alone(Value::Null)));
         }
         let many = folder.join("dictionaries");

@@ -173,7 +173,7 @@ mod tests {
         let (rows, expected) = (array(&golden, "rows", 5), array(&golden, "components", 5));
         let found = Ica::fit(rows.view(), 1e-13, 1000, 3).unwrap();
         assert!(found.converged, "{} iterations", found.iterations);
-        let mut taken = vec![false; 4];
+        let mut taken = [false; 4];
         for theirs in expected.outer_iter() {
             let apart = |ours: ndarray::ArrayView1<'_, f64>| {
                 let sign = ours.dot(&theirs).signum();
