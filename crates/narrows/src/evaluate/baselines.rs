@@ -34,7 +34,7 @@ const MOST_ROWS: usize = 50_000;
 const MOST_NUMBERS: usize = 1 << 25;
 /// Rows that independent components are learned from, at most, and steps.
 const ICA_ROWS: usize = 10_000;
-const ICA_STEPS: usize = 100;
+const ICA_STEPS: usize = 40;
 const ICA_TOLERANCE: f64 = 1e-4;
 /// Rows whose codes are held at a time.
 const TILE: usize = 256;

@@ -139,12 +139,16 @@ fn series(report: &SweepReport, of: impl Fn(&FrontierPoint) -> Option<Spread>) -
 fn frontier(report: &SweepReport) -> Section {
     let mut all = series(report, |point| Some(point.fraction_variance_unexplained));
     let first = all.len();
+    let lost = report.points.iter().map(|point| point.fraction_variance_unexplained.mean);
+    // With nearly as many codes as columns nothing is lost, which would stretch the axis beyond use.
+    let least = lost.fold(f64::INFINITY, f64::min) / 3.0;
     if let Some(baselines) = &report.baselines {
         for (place, (curve, name)) in
             baselines.curves.iter().zip(&report.baseline_names).enumerate()
         {
             let values = baselines.l0.iter().zip(&curve.fraction_variance_unexplained);
-            let points = values.map(|(&l0, &lost)| [l0 as f64, lost]).collect();
+            let shown = values.filter(|(_, lost)| **lost >= least);
+            let points = shown.map(|(&l0, &lost)| [l0 as f64, lost]).collect();
             all.push(Series::new(name.clone(), Style::Dashed, first + place, points));
         }
     }
