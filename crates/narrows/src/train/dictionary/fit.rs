@@ -275,7 +275,7 @@ impl Class {
         training: &DictionaryTraining,
         order: &Order,
     ) -> Result<Self> {
-        let rows = sample(task.rows, order)?;
+        let mut rows = sample(task.rows, order)?;
         let targets = task.targets.map(|targets| sample(targets, order)).transpose()?;
         let input = rows.cols();
         let mut scales = [1.0; 2];
@@ -284,10 +284,13 @@ impl Class {
             scales[0] = start::scale(&rows);
             scales[1] = targets.as_ref().map_or(scales[0], start::scale);
             middle.iter_mut().for_each(|value| *value *= scales[1]);
+            rows.as_mut_slice().iter_mut().for_each(|value| *value *= scales[0]);
         }
         let learner = |own: &DictionaryOptions| {
             let middle = if own.tied { vec![0.0; middle.len()] } else { middle.clone() };
-            Learner::new(settled(own, task), input, middle)
+            let mut learner = Learner::new(settled(own, task), input, middle);
+            learner.begin_sparse(&rows);
+            learner
         };
         Ok(Self {
             learners: options.iter().map(learner).collect(),

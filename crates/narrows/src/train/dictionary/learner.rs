@@ -17,7 +17,7 @@ use super::options::{DecoderNorm, DictionaryOptions, Kind};
 use super::revival::Revival;
 use super::row_pass::{RowPass, Sums};
 use super::rule::Rule;
-use super::{control, resample, top_k};
+use super::{control, resample, start, top_k};
 use crate::compute::{Matrix, Sifted, Wanted, column_sums, multiply, multiply_add, subtract};
 use crate::model::Dictionary;
 use crate::model::dictionary::{Gate, RowScale};
@@ -25,6 +25,9 @@ use crate::random::Random;
 
 /// The length of the decoder's rows at the start where they are free: Conerly et al. (April 2024).
 const FREE_LENGTH: f32 = 0.1;
+
+/// How many times the L0 that is aimed at a dictionary begins with.
+const FIRST_L0: f64 = 4.0;
 
 /// What checkpoints call θ, m and v of the encoder, the decoder, the bias, the latents' other numbers, and c.
 const NAMES: [[&str; 3]; 6] = [
@@ -46,6 +49,8 @@ pub(super) struct Standing {
     pub(super) rows: u64,
     /// λ, where it is steered.
     pub(super) weight: f64,
+    /// How far L0 is beyond its target: see `control`.
+    pub(super) beyond: f64,
     /// τ of batch top k.
     pub(super) threshold: Option<f64>,
     /// The part of all codes that took part in the last step.
@@ -147,6 +152,7 @@ impl Learner {
                 steps: 0,
                 rows: 0,
                 weight: options.sparsity_weight,
+                beyond: 0.0,
                 threshold: None,
                 // A penalty has emptied nothing yet.
                 density: if options.penalised() { 1.0 } else { 0.0 },
@@ -157,6 +163,23 @@ impl Learner {
             options,
             desk: Desk::default(),
         }
+    }
+
+    /// Gives the latents biases with which no more of them than a few times the target have a code of a row
+    /// `(m, d)` of a sample: nothing that λ would have to silence first.
+    pub(super) fn begin_sparse(&mut self, sample: &Matrix) {
+        let aimed_at = self.options.target_l0.filter(|_| self.options.penalised());
+        let Some(part) = aimed_at.map(|l0| FIRST_L0 * l0 / self.options.latents as f64) else {
+            return;
+        };
+        if part >= 0.5 {
+            return;
+        }
+        let mut centred = Matrix::default();
+        let rows = centre(sample, self.centre.value.row(0), self.centred, &mut centred);
+        let biases = start::sparse_bias(rows, self.encoder(), first_number(&self.options), part);
+        self.parameters.bias.value.as_mut_slice().copy_from_slice(&biases);
+        self.standing.density = part;
     }
 
     /// Learns from one batch `(B, d)` with its targets `(B, o)`.
@@ -353,7 +376,8 @@ impl Learner {
         self.count(&desk, came.sums.active, x.rows());
         if let Some(target) = self.options.target_l0.filter(|_| self.options.steered()) {
             let l0 = came.sums.active as f64 / x.rows() as f64;
-            self.standing.weight = control::steer(self.standing.weight, l0, target);
+            let Standing { weight, beyond, .. } = &mut self.standing;
+            (*weight, *beyond) = control::steer((*weight, *beyond), l0, target);
         }
         std::mem::swap(&mut self.desk, &mut desk);
         came
