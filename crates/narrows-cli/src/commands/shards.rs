@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use narrows::Error;
 use narrows::data::{
-    self, Dataset, Manifest, OpenOptions, RowIntegers, ShardElement, verify_shards,
+    self, Dataset, Manifest, OpenOptions, RowIntegers, ShardElement, refuse_damaged, verify_shards,
 };
 use narrows::store::{ShardOptions, ShardWriter};
 use serde_json::{Map, Value, json};
@@ -274,19 +274,5 @@ fn verify(args: &VerifyArgs) -> Result<()> {
         let lines: Vec<_> = checks.iter().map(line).collect();
         write!(Screen, "{}", table(&["shard", "found"], &lines))?;
     }
-    let damaged = checks.iter().filter(|check| check.problem.is_some());
-    let damaged: Vec<&str> = damaged.map(|check| &*check.file).collect();
-    match damaged.is_empty() {
-        true => Ok(()),
-        false => Err(Error::bad_file(
-            &args.folder,
-            format!(
-                "{} of {} shards are damaged: {}",
-                damaged.len(),
-                checks.len(),
-                damaged.join(", ")
-            ),
-            "restore them, or pack the rows again",
-        ))?,
-    }
+    Ok(refuse_damaged(&args.folder, &checks)?)
 }

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::Args;
+use narrows::Error;
 use narrows::data::Dataset;
 use narrows::evaluate::Evaluation;
 use narrows::model::Model;
@@ -77,6 +78,9 @@ pub(crate) struct FitArgs {
     /// Dictionaries: what each is made with in turn, as in "alpha=1e-4..1e-2 log 8; width=4x,8x; seed=0..4"
     #[arg(long, value_name = "AXES")]
     sweep: Option<String>,
+    /// Dictionaries: begin without comparing the hashes of a store's shards, which reads it once more
+    #[arg(long)]
+    unverified: bool,
     /// What becomes of missing values: refuse, mean or em
     #[arg(long, value_name = "HOW")]
     missing: Option<String>,
@@ -109,6 +113,10 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
     let settings = settings::settings(&args)?;
     if let Some(settings) = dictionary::meant(&args, &settings)? {
         return dictionary::run(&args, &settings);
+    }
+    if args.unverified {
+        let expected = "dictionaries where --unverified is given";
+        return Err(Error::mistake("fit", expected, "another model", "leave it out").into());
     }
     if args.print_recipe {
         let recipe = Recipe::from_value(settings)?;
