@@ -21,8 +21,16 @@ const BLOCK: usize = 1 << 20;
 
 /// Keep activations as a store: a folder of safetensors shards with a manifest
 ///
-/// A store is read by pieces, in any order, by `--data FOLDER` of every command.
+/// A store is read by pieces, in any order, by `--data FOLDER` of every command. It may be larger than
+/// memory; `narrows fit --model dictionary` compares it with its hashes before it learns from it.
+///
+/// Examples:
+///
+///   narrows shards pack cache#blocks.3.hook_resid_post --out stores/resid3 --element bf16
+///   narrows shards info stores/resid3
+///   narrows fit --model dictionary --data stores/resid3 --out runs/sae
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct ShardsArgs {
     #[command(subcommand)]
     command: ShardsCommand,

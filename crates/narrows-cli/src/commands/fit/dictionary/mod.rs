@@ -51,11 +51,11 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
     check_replaceable(&args.out, Folder::Run)?;
     let (rows, targets) = recipe.open()?;
     let options = recipe.dictionaries(rows.rows.dim())?;
-    introduce(args, &recipe, &rows, &options);
-    if !args.unverified {
-        let paths = [&recipe.data.path, &recipe.data.target];
-        paths.into_iter().flatten().try_for_each(|path| verify(path, args))?;
+    if args.verbose {
+        let threads = narrows::compute::threads();
+        args.output.say(format!("{:#}\nthreads: {threads}", json!(recipe)));
     }
+    introduce(args, &recipe, &rows, &options);
     let content_hash = content_hash(&rows, targets.as_ref());
     let asked = Asked {
         command: "fit",
@@ -64,8 +64,16 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
         content_hash: content_hash.clone(),
         seconds: recipe.train.checkpoint_seconds,
     };
-    let from = left.map(|left| left.kept(&content_hash, &rows.name)).transpose()?;
+    let name = match &targets {
+        Some(targets) => format!("{} → {}", rows.name, targets.name),
+        None => rows.name.clone(),
+    };
+    let from = left.map(|left| left.kept(&content_hash, &name)).transpose()?;
     let from = from.map(|(progress, vectors)| checkpoint(&progress, vectors)).transpose()?;
+    if !args.unverified {
+        let paths = [&recipe.data.path, &recipe.data.target];
+        paths.into_iter().flatten().try_for_each(|path| verify(path, args))?;
+    }
     let begin = Instant::now();
     let mut watch = Watch::new(asked, &args.out, &args.output)?;
     let targets = targets.as_ref().map(|targets| &*targets.rows);
