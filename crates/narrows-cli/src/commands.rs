@@ -64,9 +64,11 @@ impl Write for Screen {
 /// A run and the rows that go through it.
 #[derive(Debug, Args)]
 pub(crate) struct RunOnData {
-    /// The run folder that `narrows fit` wrote
+    /// The run folder that `narrows fit` wrote; `evaluate` also takes a sweep of dictionaries, and a
+    /// dictionary of another library
     run: PathBuf,
-    /// Rows: a file, a folder of pictures, `PATH#name` in an npz, or `demo:digits`
+    /// Rows: a file, a folder of pictures, `PATH#name` in an npz, safetensors or arrow file, a store of
+    /// `narrows shards`, or a built-in set such as `demo:digits`
     #[arg(long, value_name = "PATH")]
     data: String,
     /// The column of a table that holds the labels, and is left out of the rows [default: that of

@@ -118,16 +118,22 @@ fn a_dictionary_of_another_library_is_measured_and_compared() {
     assert!(!desk.path("release/scores.json").exists());
 }
 
-#[test]
-fn labels_are_probed_beside_the_rows_themselves() {
+/// A file of the labels of the digits.
+fn labelled() -> Desk {
     let desk = Desk::new();
-    desk.narrows(&format!(
-        "fit -q --model dictionary --data demo:digits --set dictionary.latents=96 {TRAINING} --out run"
-    ));
     let digits = narrows::data::open("demo:digits", &Default::default()).unwrap().labels.unwrap();
     let names: String =
         digits.classes.iter().map(|&class| digits.names[class].clone() + "\n").collect();
     desk.write("labels.txt", names);
+    desk
+}
+
+#[test]
+fn labels_are_probed_beside_the_rows_themselves() {
+    let desk = labelled();
+    desk.narrows(&format!(
+        "fit -q --model dictionary --data demo:digits --set dictionary.latents=96 {TRAINING} --out run"
+    ));
     let found = desk.json("evaluate run --data demo:digits --labels labels.txt --json -q");
     let probes = &found["probes"];
     assert_eq!((&probes["classes"], &probes["test_rows"]), (&10.into(), &360.into()));
@@ -176,6 +182,46 @@ fn a_sweep_is_told_with_means_deviations_and_how_alike_its_seeds_are() {
     let kept = desk.path("sweep/dictionaries/2/scores.json");
     let kept: Value = serde_json::from_slice(&std::fs::read(kept).unwrap()).unwrap();
     assert_eq!(kept["evaluate"][HELD_OUT]["truth"], all[2]["truth"]);
+}
+
+#[test]
+fn each_of_a_sweep_is_probed_and_compared_as_it_is_alone() {
+    let desk = labelled();
+    let fit = format!("fit -q --model dictionary --data demo:digits {TRAINING}");
+    let topk = "--set dictionary.kind=topk --set dictionary.latents=48";
+    desk.narrows(&format!("{fit} {topk} --set train.rows=10000 --out other"));
+    desk.narrows(&format!(
+        "{fit} {topk} --set train.rows=10000 --sweep k=4,8;seed=0..1 --out sweep"
+    ));
+    let on = "--data demo:digits --labels labels.txt --against other";
+    let found = desk.json(&format!("evaluate sweep {on} --json -q"));
+    let all = &found["dictionaries"];
+    for place in 0..4 {
+        let alone = desk.json(&format!("evaluate sweep/dictionaries/{place} {on} --json -q"));
+        for key in ["probes", "against"] {
+            assert!(alone[key].is_object(), "{key}");
+            assert_eq!(all[place][key], alone[key], "{place}: {key}");
+        }
+    }
+    assert_ne!(all[0]["probes"]["latents"], all[2]["probes"]["latents"]);
+    let second = &found["frontier"][1];
+    let mean = |of: &str| {
+        let [a, b] = [2, 3].map(|place: usize| all[place].pointer(of).unwrap().as_f64().unwrap());
+        (a + b) / 2.0
+    };
+    near(&second["against"]["mcc"]["mean"], mean("/against/mcc"), 1e-12);
+    assert_eq!(second["probes"]["latents"][2]["k"], 5);
+    near(
+        &second["probes"]["latents"][2]["accuracy"]["mean"],
+        mean("/probes/latents/2/accuracy"),
+        1e-12,
+    );
+    let screen = desk.narrows(&format!("evaluate sweep {on} -q"));
+    assert!(screen.contains("MMCS to the other  MCC to the other"), "{screen}");
+    for line in ["\n5 of topk, 48 latents, k 8 ", "\n5 columns of the rows ", "\n64 columns, all "]
+    {
+        assert!(screen.contains(line), "{line}: {screen}");
+    }
 }
 
 #[test]

@@ -135,3 +135,60 @@ fn rows_are_read_once_for_all_dictionaries() {
     assert!(one.as_u64().unwrap() >= 60_000 * 32 * 4, "{one}");
     assert_ne!(one, json!(0));
 }
+
+#[test]
+fn a_sweep_is_replaced_and_what_was_asked_for_is_kept_beside_what_was_made() {
+    let desk = Desk::new();
+    let short = "--set train.rows=6000";
+    let sweep = fit(&format!("--sweep k=3,5 --set dictionary.latents=2x {short} --out run"));
+    desk.narrows(&sweep);
+    let config = |file: &str| harness::json(desk.path(file));
+    let all = config("run/config.json");
+    let asked = json!([{"latents": "2x"}]);
+    assert_eq!((&all["dictionary"], &all["sweep"]), (&asked, &json!("k=3,5")));
+    let second = config("run/dictionaries/1/config.json");
+    assert_eq!((&second["asked"], &second["sweep"]), (&asked, &json!("k=3,5")));
+    assert_eq!((&second["made"]["k"], &second["made"]["latents"]), (&json!(5.0), &json!(64)));
+    assert_eq!(second["dictionary"]["gate"]["kind"], "jumprelu");
+    let first = desk.everything();
+    // To the same bits, but for the time that it took.
+    desk.narrows(&sweep);
+    let again = desk.everything();
+    assert!(first.keys().eq(again.keys()));
+    let mut weights = first.clone();
+    weights.retain(|path, _| path.ends_with("weights.safetensors"));
+    assert_eq!(weights.len(), 2);
+    assert!(weights.iter().all(|(path, bytes)| again[path] == *bytes));
+
+    // A finished sweep keeps its own configuration until another takes its place.
+    let output = desk.command(&format!("{sweep} --resume")).output().unwrap();
+    let message = desk.without_path(&output.stderr);
+    assert!(message.contains("'run', which is finished"), "{message}");
+    let output = desk.command(&format!("encode run --data {DATA} --out z.npy")).output().unwrap();
+    let message = desk.without_path(&output.stderr);
+    assert!(
+        message.contains("several dictionaries; give one of those in run/dictionaries"),
+        "{message}"
+    );
+    desk.write("run/dictionaries/1/codes.npy", "mine");
+    let output = desk.command(&sweep).output().unwrap();
+    let message = desk.without_path(&output.stderr);
+    assert!(message.contains("also holds 'dictionaries/1/codes.npy'"), "{message}");
+    fs::remove_file(desk.path("run/dictionaries/1/codes.npy")).unwrap();
+    desk.narrows(&fit(&format!("{short} --out run")));
+    assert!(desk.path("run/weights.safetensors").exists());
+    assert!(!desk.path("run/dictionaries").exists());
+}
+
+#[test]
+fn speed_is_told_in_whole_rows() {
+    let desk = Desk::new();
+    let line = fit("--set train.rows=6000 --out run");
+    assert!(desk.json(&format!("{line} --json"))["rows_per_second"].is_u64());
+    let screen = desk.narrows(&line);
+    let told = screen.lines().find(|line| line.ends_with("rows per second")).expect(&screen);
+    let speed = told.rsplit(", ").next().unwrap();
+    let number = speed.strip_suffix(" rows per second").unwrap();
+    assert!(told.starts_with("6,000 rows in "), "{told}");
+    assert!(number.chars().all(|c| c.is_ascii_digit() || c == ','), "{told}");
+}

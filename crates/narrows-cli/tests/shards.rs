@@ -104,7 +104,8 @@ fn mistakes_are_told() {
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&second, bytes).unwrap();
     let message = refused(&desk, "shards verify store", 2);
-    assert!(message.contains("1 of 3 shards are damaged: shard-00001.safetensors;"), "{message}");
+    let told = "1 of 3 shards are damaged: shard-00001.safetensors: its bytes are not those";
+    assert!(message.contains(told), "{message}");
     std::fs::remove_file(&second).unwrap();
     assert!(refused(&desk, "data store", 2).contains("shard-00001.safetensors"));
     assert!(refused(&desk, "shards verify store", 2).contains("1 of 3 shards are damaged"));

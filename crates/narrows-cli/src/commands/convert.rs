@@ -16,7 +16,9 @@ use super::{Output, Screen, figure};
 ///
 /// Reads SAELens, sparsify, dictionary_learning, Gemma Scope, OpenAI, Llamascopium and run folders of
 /// narrows. What is written is read again and has to make the same codes of the same random rows, or
-/// nothing is written.
+/// nothing is written. --check writes nothing and says what is suspicious.
+///
+/// Examples:
 ///
 ///   narrows convert downloads/ae runs/ae --to narrows
 ///   narrows convert runs/ae release --to saelens
@@ -26,7 +28,7 @@ use super::{Output, Screen, figure};
 pub(crate) struct ConvertArgs {
     /// The folder that the library saved, a .pt file, or a run folder
     source: PathBuf,
-    /// The folder to write
+    /// The folder to write; an earlier one of its kind that narrows wrote is replaced
     #[arg(required_unless_present = "check", requires = "to")]
     destination: Option<PathBuf>,
     /// What to write

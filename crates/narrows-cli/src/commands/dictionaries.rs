@@ -90,16 +90,24 @@ impl Shelf {
         self.members.iter().map(made).collect()
     }
 
-    /// Measures every dictionary of a sweep, one in memory at a time, then how alike those are that differ
-    /// in their seed alone.
-    pub(super) fn measure(&self, on: &Rows, output: &Output) -> Result<Sweep> {
+    /// Measures every dictionary of a sweep, one in memory at a time and with `more`, then how alike those
+    /// are that differ in their seed alone.
+    pub(super) fn measure(
+        &self,
+        on: &Rows,
+        output: &Output,
+        more: &mut dyn FnMut(&Dictionary) -> Result<()>,
+    ) -> Result<Sweep> {
         let mut bar = Bar::new(output);
         let mut scores = Vec::new();
         for (place, folder) in self.members.iter().enumerate() {
             bar.advance(place as f64 / self.members.len() as f64, || {
                 format!("dictionary {} of {}", place + 1, self.members.len())
             });
-            scores.push(on.measure(&open(folder)?)?);
+            let dictionary = open(folder)?;
+            on.check(&dictionary)?;
+            more(&dictionary)?;
+            scores.push(on.measure(&dictionary)?);
         }
         let mut points = FrontierPoint::group(&self.made()?, &scores);
         for point in points.iter_mut().filter(|point| point.members.len() > 1) {
@@ -207,7 +215,8 @@ impl Rows {
         })
     }
 
-    fn check(&self, dictionary: &Dictionary) -> Result<()> {
+    /// Refuses rows that are not of the kind that a dictionary takes.
+    pub(super) fn check(&self, dictionary: &Dictionary) -> Result<()> {
         let refuse = |expected: String, got: String, remedy: &str| {
             Err(Error::mistake("evaluate", expected, got, remedy).into())
         };

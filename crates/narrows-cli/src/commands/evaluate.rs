@@ -32,13 +32,20 @@ use super::{Output, RunOnData, Screen, figure, of_storey};
 /// known, how far that was found. Of a sweep it tells each kind with mean and deviation over the seeds, and
 /// how alike the seeds are.
 ///
-/// Example: narrows evaluate runs/a --data test.npy --labels test-labels.npy --json
+/// Examples:
+///
+/// narrows evaluate runs/a --data test.npy --labels test-labels.npy --json
+///
+/// narrows evaluate runs/sae --data stores/held-out --baselines
+///
+/// narrows evaluate runs/sweep --data stores/held-out --against downloaded-sae
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
     #[command(flatten)]
     on: RunOnData,
     /// A file with one label per row: measure each class too, and whether the nearest codes of an even
-    /// sample of at most 2,400 rows tell it; of a dictionary, whether 1, 2 or 5 latents tell it
+    /// sample of at most 2,400 rows tell it; of a dictionary, or each of a sweep, whether 1,
+    /// 2 or 5 latents tell it beside as many columns of the rows (of at most 10,000 rows)
     #[arg(long, value_name = "PATH")]
     labels: Option<String>,
     /// Put the noise of the recipe on the rows and measure how well it is taken away
@@ -47,13 +54,16 @@ pub(crate) struct EvaluateArgs {
     /// Names the noise of --corrupt
     #[arg(long, default_value_t = 0, requires = "corrupt")]
     seed: u64,
-    /// Another dictionary, of narrows or of another library: how alike the atoms are (MMCS, MCC)
+    /// Another dictionary, of narrows or of another library, that the dictionary or each of a sweep is held
+    /// against: how alike the atoms are (MMCS, MCC)
     #[arg(long, value_name = "FOLDER")]
     against: Option<PathBuf>,
-    /// Also what PCA, ICA, random directions and the columns themselves lose with as many codes in a row
+    /// Of dictionaries: also what PCA, ICA, random directions and the columns themselves lose with as many
+    /// codes in a row
     #[arg(long)]
     baselines: bool,
-    /// The rows that should come out, of a transcoder
+    /// Of a transcoder: the rows that should come out [default: those of its training, for the rows that it
+    /// was trained on]
     #[arg(long, value_name = "PATH")]
     target: Option<String>,
     #[command(flatten)]

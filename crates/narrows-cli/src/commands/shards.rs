@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use narrows::Error;
 use narrows::data::{
-    self, Dataset, Manifest, OpenOptions, RowIntegers, ShardElement, verify_shards,
+    self, Dataset, Manifest, OpenOptions, RowIntegers, ShardElement, refuse_damaged, verify_shards,
 };
 use narrows::store::{ShardOptions, ShardWriter};
 use serde_json::{Map, Value, json};
@@ -21,8 +21,16 @@ const BLOCK: usize = 1 << 20;
 
 /// Keep activations as a store: a folder of safetensors shards with a manifest
 ///
-/// A store is read by pieces, in any order, by `--data FOLDER` of every command.
+/// A store is read by pieces, in any order, by `--data FOLDER` of every command. It may be larger than
+/// memory; `narrows fit --model dictionary` compares it with its hashes before it learns from it.
+///
+/// Examples:
+///
+///   narrows shards pack cache#blocks.3.hook_resid_post --out stores/resid3 --element bf16
+///   narrows shards info stores/resid3
+///   narrows fit --model dictionary --data stores/resid3 --out runs/sae
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct ShardsArgs {
     #[command(subcommand)]
     command: ShardsCommand,
@@ -274,19 +282,5 @@ fn verify(args: &VerifyArgs) -> Result<()> {
         let lines: Vec<_> = checks.iter().map(line).collect();
         write!(Screen, "{}", table(&["shard", "found"], &lines))?;
     }
-    let damaged = checks.iter().filter(|check| check.problem.is_some());
-    let damaged: Vec<&str> = damaged.map(|check| &*check.file).collect();
-    match damaged.is_empty() {
-        true => Ok(()),
-        false => Err(Error::bad_file(
-            &args.folder,
-            format!(
-                "{} of {} shards are damaged: {}",
-                damaged.len(),
-                checks.len(),
-                damaged.join(", ")
-            ),
-            "restore them, or pack the rows again",
-        ))?,
-    }
+    Ok(refuse_damaged(&args.folder, &checks)?)
 }

@@ -83,6 +83,11 @@ fn succeeded(output: Output, line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// A JSON file.
+pub(crate) fn json(path: impl AsRef<Path>) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
 /// The rows of a data set or file, as the library reads them.
 pub(crate) fn rows(spec: impl AsRef<Path>) -> Array2<f64> {
     let spec = spec.as_ref().to_str().unwrap();

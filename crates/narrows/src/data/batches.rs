@@ -144,7 +144,7 @@ fn not_finite(source: &dyn Source, places: &[usize], rows: &Matrix) -> Error {
         "read rows",
         "numbers that are finite",
         format!("{value} in {}, column {}", source.whereabouts(row), column + 1),
-        "leave such rows out when you pack them",
+        "leave such rows out",
     )
 }
 

@@ -42,10 +42,12 @@ pub(crate) use mapped::Content;
 pub(crate) use nearest::did_you_mean;
 pub(crate) use npy::MAGIC as NPY_MAGIC;
 pub(crate) use npz::{NpzArray, arrays as npz_arrays};
-pub use open::{OpenOptions, open};
+pub use open::{OpenOptions, open, store_folder};
 pub use order::{Order, Shuffle};
 pub use prepare::{Missing, Preparation, PrepareConfig, Prepared, Scale};
-pub use shards::{Manifest, Shard, ShardCheck, ShardElement, Shards, verify_shards};
+pub use shards::{
+    Manifest, Shard, ShardCheck, ShardElement, Shards, refuse_damaged, verify_shards,
+};
 pub use source::{Precision, ReadRows, Source};
 
 /// A source of rows and what is known about it.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::mapped::Content;
 use super::nearest::did_you_mean;
 use super::numbers::Numbers;
+use super::shards::MANIFEST;
 use super::source::Source;
 use super::{
     Dataset, Element, activations, arrow, demo, idx, images, labels, npy, npz, resized,
@@ -201,6 +202,11 @@ pub(super) fn split(spec: &str) -> Result<(PathBuf, Option<String>)> {
         },
         None => Err(not_found(Path::new(spec))),
     }
+}
+
+/// The folder of the store of activations that `spec` names; `None` where it names another set.
+pub fn store_folder(spec: &str) -> Option<PathBuf> {
+    located(spec).filter(|path| path.join(MANIFEST).is_file())
 }
 
 /// A path that exists: as it is given, else within the folder that NARROWS_DATA names.

@@ -15,9 +15,15 @@ pub(super) const CONFIG: &str = "config.json";
 pub(super) const PREPARATION: &str = "preparation.json";
 pub(super) const WEIGHTS: &str = "weights.safetensors";
 pub(super) const CHECKPOINT: &str = "checkpoint";
+/// What makes it a run of several dictionaries: a folder with a run for each.
+pub(super) const DICTIONARIES: &str = "dictionaries";
 const SCORES: &str = "scores.json";
 const PICTURES: &str = "pictures.json";
 const EXCHANGED: &str = "cfg.json";
+
+/// What it writes into a run.
+const RUN: &[&str] =
+    &[CONFIG, PREPARATION, WEIGHTS, "history.jsonl", SCORES, "report.html", CHECKPOINT, "storeys"];
 
 /// What narrows writes as a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,26 +82,20 @@ impl Folder {
     /// What narrows writes into it; a name stands for a file or for a folder with all it holds.
     fn entries(self, folder: &Path) -> Vec<PathBuf> {
         let names: &[&str] = match self {
-            Self::Run => &[
-                CONFIG,
-                PREPARATION,
-                WEIGHTS,
-                "history.jsonl",
-                SCORES,
-                "report.html",
-                CHECKPOINT,
-                "storeys",
-            ],
+            Self::Run => RUN,
             Self::Faces => &[CONFIG, "gallery.json", WEIGHTS, "pictures"],
             Self::FacesEvaluation => &[SCORES, "report.html", "pictures"],
             Self::Pictures => &[PICTURES],
             Self::Dictionary => &[EXCHANGED, "sae_weights.safetensors", "sae.safetensors"],
         };
         let listed = match self {
-            Self::Pictures => read_json(&folder.join(PICTURES)).map(|list: Listed| list.pictures),
-            _ => Ok(Vec::new()),
+            Self::Pictures => read_json(&folder.join(PICTURES))
+                .map(|list: Listed| list.pictures)
+                .unwrap_or_default(),
+            Self::Run => of_dictionaries(folder),
+            _ => Vec::new(),
         };
-        names.iter().map(PathBuf::from).chain(listed.unwrap_or_default()).collect()
+        names.iter().map(PathBuf::from).chain(listed).collect()
     }
 
     /// The first thing in it that narrows did not write.
@@ -122,9 +122,17 @@ impl Folder {
     }
 }
 
-/// Whether a folder holds weights: a training that is under way has none.
+/// What narrows writes into the runs of several dictionaries.
+fn of_dictionaries(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder.join(DICTIONARIES)) else { return Vec::new() };
+    let own = entries.flatten().filter(|entry| Folder::Run.is(&entry.path()));
+    let own = own.map(|entry| Path::new(DICTIONARIES).join(entry.file_name()));
+    own.flat_map(|run| RUN.iter().map(move |name| run.join(name))).collect()
+}
+
+/// Whether a folder holds weights, or several dictionaries: a training that is under way has none.
 pub fn is_finished(folder: &Path) -> bool {
-    folder.join(WEIGHTS).is_file()
+    folder.join(WEIGHTS).is_file() || folder.join(DICTIONARIES).is_dir()
 }
 
 fn holds_a_model(folder: &Path) -> bool {
@@ -318,6 +326,35 @@ mod tests {
         write(&run.join("codes.npy"), "numbers");
         let message = refusal(&run, Folder::Run);
         assert!(message.contains("also holds 'codes.npy'"), "{message}");
+    }
+
+    #[test]
+    fn a_run_of_several_dictionaries_is_replaced_unless_something_lies_among_them() {
+        let home = tempfile::tempdir().expect("a folder");
+        let sweep = home.path().join("sweep");
+        let several = |folder: &Path| {
+            write_json(&folder.join(CONFIG), &json!({"version": "0.1.0", "model": {}}))?;
+            for place in ["0", "1"] {
+                let own = folder.join(DICTIONARIES).join(place);
+                fs::create_dir_all(&own).expect("makes");
+                fill(&own, 1)?;
+            }
+            Ok(())
+        };
+        write_folder(&sweep, Folder::Run, several).expect("writes");
+        assert!(is_finished(&sweep));
+        write(&sweep.join("dictionaries/1/report.html"), "a page");
+        write_folder(&sweep, Folder::Run, several).expect("writes again");
+        for mine in ["dictionaries/1/codes.npy", "dictionaries/notes.txt", "dictionaries/2/x"] {
+            write(&sweep.join(mine), "mine");
+            let message = refusal(&sweep, Folder::Run);
+            let top = mine.trim_end_matches("/x");
+            assert!(message.contains(&format!("also holds '{top}'")), "{message}");
+            fs::remove_file(sweep.join(mine)).expect("removes");
+        }
+        fs::remove_dir(sweep.join("dictionaries/2")).expect("removes");
+        write_folder(&sweep, Folder::Run, |folder| fill(folder, 2)).expect("one replaces them");
+        assert_eq!(mark(&sweep), 2);
     }
 
     #[test]

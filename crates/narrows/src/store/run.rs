@@ -6,7 +6,7 @@ use std::path::Path;
 use ndarray::{ArrayViewD, IxDyn};
 use serde_json::Value;
 
-use super::folder::{CHECKPOINT, CONFIG, PREPARATION, WEIGHTS};
+use super::folder::{CHECKPOINT, CONFIG, DICTIONARIES, PREPARATION, WEIGHTS};
 use super::pca::Told;
 use super::weights::write_beside;
 use super::{Weights, dictionary, read_json, write_json};
@@ -129,6 +129,10 @@ fn read_config(folder: &Path) -> Result<Value> {
     if config["kind"] == "faces" {
         let what = "which is a run of `narrows faces train`";
         return Err(other(what, "use `narrows faces identify`, `verify` or `add`".into()));
+    }
+    if !folder.join(WEIGHTS).exists() && folder.join(DICTIONARIES).is_dir() {
+        let remedy = format!("give one of those in {}/{DICTIONARIES}", folder.display());
+        return Err(other("which holds several dictionaries", remedy));
     }
     if !folder.join(WEIGHTS).exists() && folder.join(CHECKPOINT).is_dir() {
         let command = match config["model"]["kind"].as_str() {

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::Args;
+use narrows::Error;
 use narrows::data::Dataset;
 use narrows::evaluate::Evaluation;
 use narrows::model::Model;
@@ -40,12 +41,24 @@ pub(super) use watch::{Asked, Left, Watch, begun};
 /// --find-lr tells which learning rate to give: `narrows fit RECIPE --find-lr` prints the curve of the
 /// loss and, as its last line, the setting.
 ///
-/// Sparse dictionaries read the rows while they learn, as many rows as there are unless train.rows says
-/// more: data of any size. Beside three batches they hold their parameters five times and what a step of a
-/// batch writes on.
+/// Sparse dictionaries (--model dictionary; sparse autoencoders, SAEs) read the rows while they learn, each
+/// once unless train.rows says otherwise: data of any size. Beside three batches they hold their parameters
+/// five times and what a step of a batch writes on. The kind is `dictionary.kind`: batchtopk (the default),
+/// topk, matryoshka, jumprelu, relu or gated. --sweep makes many from one pass, into DIR/dictionaries/0, 1, ….
+/// `narrows fit --model dictionary --print-recipe` shows every key and what it is.
 ///
-/// Example: narrows fit --model dictionary --set dictionary.k=32 --data shards/ --out runs/sae
-/// Example: narrows fit --model pca --set model.components=30 --data train.npy --out runs/a
+/// Examples:
+///
+/// narrows fit --model pca --set model.components=30 --data train.npy --out runs/a
+///
+/// narrows fit recipes/deep-mnist.toml --out runs/deep
+///
+/// narrows fit --model dictionary --set dictionary.latents=16x --set dictionary.k=32 --data stores/resid3
+/// --out runs/sae
+///
+/// narrows fit --model dictionary --sweep "k=16,32,64; seed=0..2" --data stores/resid3 --out runs/sweep
+///
+/// narrows fit --resume --out runs/sae
 #[derive(Debug, Args)]
 pub(crate) struct FitArgs {
     /// A recipe (TOML)
@@ -55,8 +68,9 @@ pub(crate) struct FitArgs {
     /// (sparse dictionaries: one, or many from one pass)
     #[arg(long, value_name = "KIND")]
     model: Option<String>,
-    /// Rows: a file (npy, npz, idx, csv, tsv; gzipped too), a folder of pictures, `PATH#name` in an
-    /// npz, or `demo:digits`
+    /// Rows: a file (npy, npz, safetensors, arrow, idx, csv, tsv), a folder of pictures, `PATH#name` in
+    /// an npz, safetensors or arrow file, a store of `narrows shards`, a data set of Hugging Face `datasets`,
+    /// or a built-in set: `demo:digits`, `demo:faces`, `demo:superposition`, `demo:toy`
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
     /// A file with one label per row
@@ -71,16 +85,21 @@ pub(crate) struct FitArgs {
     /// Bring pictures to this size
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
     resize: Option<(usize, usize)>,
-    /// Dictionaries: rows that the rows are to be turned into, for a transcoder
+    /// Dictionaries: rows that those of --data are to be turned into, one for each: makes a transcoder
     #[arg(long, value_name = "PATH")]
     target: Option<String>,
-    /// Dictionaries: what each is made with in turn, as in "alpha=1e-4..1e-2 log 8; width=4x,8x; seed=0..4"
+    /// Dictionaries: train one with each combination of these values of keys of `dictionary`, as in
+    /// "alpha=1e-4..1e-2 log 8; width=4x,8x; seed=0..4": a list, whole numbers with both ends, or so many
+    /// values between two (log or linear). alpha is sparsity_weight, width is latents
     #[arg(long, value_name = "AXES")]
     sweep: Option<String>,
+    /// Dictionaries: begin without comparing the hashes of a store's shards, which reads it once more
+    #[arg(long)]
+    unverified: bool,
     /// What becomes of missing values: refuse, mean or em
     #[arg(long, value_name = "HOW")]
     missing: Option<String>,
-    /// Set any key of the recipe, as in model.components=30
+    /// Set any key of the recipe, as in model.components=30; may be given many times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
     /// Seed of everything random
@@ -109,6 +128,10 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
     let settings = settings::settings(&args)?;
     if let Some(settings) = dictionary::meant(&args, &settings)? {
         return dictionary::run(&args, &settings);
+    }
+    if args.unverified {
+        let expected = "dictionaries where --unverified is given";
+        return Err(Error::mistake("fit", expected, "another model", "leave it out").into());
     }
     if args.print_recipe {
         let recipe = Recipe::from_value(settings)?;

@@ -163,7 +163,7 @@ fn history(folder: &Path) -> Result<Vec<DictionaryRecord>> {
 }
 
 fn many(shelf: &Shelf, rows: &Rows, output: &Output) -> Result<String> {
-    let found = shelf.measure(rows, output)?;
+    let found = shelf.measure(rows, output, &mut |_| Ok(()))?;
     let l0 = found.points.iter().map(|point| point.l0.mean);
     let widest = found.scores.iter().map(|scores| scores.latents).max().unwrap_or(1);
     let baselines = match rows.targets {

@@ -41,15 +41,20 @@ const SHOWN: usize = 12;
 /// a copy of it while it tells neighbours. The page names what does not apply, needs no network and is
 /// written into the run folder.
 ///
-/// Example: narrows report runs/a --labels train-labels-idx1-ubyte.gz
+/// Examples:
+///
+/// narrows report runs/a --labels train-labels-idx1-ubyte.gz
+///
+/// narrows report runs/sweep --data stores/held-out --open
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// The run folder that `narrows fit` wrote
+    /// The run folder that `narrows fit` wrote, of one model or of a sweep of dictionaries. One of another
+    /// library is brought into one by `narrows convert … --to narrows`
     run: PathBuf,
     /// Other rows than those it was fitted on
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
-    /// A file with one label per row, to colour the codes and to tell their neighbours
+    /// A file with one label per row, to colour the codes and to tell their neighbours; not of dictionaries
     #[arg(long, value_name = "PATH")]
     labels: Option<String>,
     /// The column of a table that holds the labels

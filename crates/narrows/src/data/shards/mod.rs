@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 pub use element::ShardElement;
 pub(crate) use manifest::{MANIFEST, UNFINISHED};
 pub use manifest::{Manifest, Shard};
-pub use verify::{ShardCheck, verify_shards};
+pub use verify::{ShardCheck, refuse_damaged, verify_shards};
 
 /// The tensor of the rows in a shard.
 pub(crate) const ACTIVATIONS: &str = "activations";

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{Manifest, Shard, Tensors, open_shard};
@@ -9,7 +10,7 @@ use crate::data::extents::{Extent, Extents};
 use crate::data::positioned::Positioned;
 use crate::data::safetensors::Header;
 use crate::data::source::Source;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Bytes that are hashed at a time.
 const PIECE: usize = 1 << 20;
@@ -24,13 +25,13 @@ pub struct ShardCheck {
 }
 
 /// Reads a whole store and compares every shard with the manifest: length, hash, tensors; and whether
-/// every number is finite.
+/// every number is finite. As many shards at a time as there are threads, a piece of each in memory.
 ///
 /// # Errors
 /// If there is no manifest that could be read. A damaged shard is no error but is told of.
 pub fn verify_shards(folder: &Path) -> Result<Vec<ShardCheck>> {
     let manifest = Manifest::read(folder)?;
-    let checks = manifest.shards.iter().map(|shard| {
+    let checks = manifest.shards.par_iter().map(|shard| {
         let problem = match check(folder, &manifest, shard) {
             Ok(problem) => problem,
             Err(error) => Some(error.to_string()),
@@ -38,6 +39,20 @@ pub fn verify_shards(folder: &Path) -> Result<Vec<ShardCheck>> {
         ShardCheck { file: shard.file.clone(), problem }
     });
     Ok(checks.collect())
+}
+
+/// Refuses damaged shards among `checks` of the store in `folder`.
+///
+/// # Errors
+/// If there is one.
+pub fn refuse_damaged(folder: &Path, checks: &[ShardCheck]) -> Result<()> {
+    let damaged = |check: &ShardCheck| Some(format!("{}: {}", check.file, check.problem.as_ref()?));
+    let damaged: Vec<String> = checks.iter().filter_map(damaged).collect();
+    let Some(first) = damaged.first() else { return Ok(()) };
+    let which = if damaged.len() > 1 { ", the first of them" } else { ":" };
+    let problem =
+        format!("{} of {} shards are damaged{which} {first}", damaged.len(), checks.len());
+    Err(Error::bad_file(folder, problem, "restore them, or pack the rows again"))
 }
 
 fn check(folder: &Path, manifest: &Manifest, shard: &Shard) -> Result<Option<String>> {

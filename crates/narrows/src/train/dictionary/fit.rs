@@ -231,6 +231,14 @@ fn check(task: &DictionaryTask<'_>, options: &[DictionaryOptions]) -> Result<()>
     if task.rows.rows() == 0 {
         return refuse("at least one row", "none".to_owned(), "give data");
     }
+    let rows = task.rows.rows();
+    if let Some(targets) = task.targets.filter(|targets| targets.rows() != rows) {
+        return refuse(
+            &format!("a target for each of the {rows} rows"),
+            format!("{} targets", targets.rows()),
+            "give rows and targets of the same inputs",
+        );
+    }
     for own in options {
         own.check()?;
         let output = task.targets.map_or(task.rows.dim(), Source::dim);

@@ -10,9 +10,10 @@ use std::time::Instant;
 
 use anyhow::Result;
 use narrows::Error;
-use narrows::data::{Dataset, Preparation};
+use narrows::data::{self, Dataset, Preparation};
 use narrows::model::{Autoencoder, Dictionary, Model};
 use narrows::recipe::DictionaryRecipe;
+use narrows::report::count;
 use narrows::store::{Folder, Run, check_replaceable, write_aside, write_folder, write_json};
 use narrows::train::dictionary::{
     DictionaryCheckpoint, DictionaryOptions, DictionaryRecord, LearnedDictionaries,
@@ -20,7 +21,7 @@ use narrows::train::dictionary::{
 use serde_json::{Map, Value, json};
 
 use super::watch::{Asked, Left, begun};
-use super::{FitArgs, Screen, figure};
+use super::{FitArgs, Screen};
 use watch::Watch;
 
 /// The settings, if they ask for dictionaries: as they are, or of the training that is to go on.
@@ -50,16 +51,29 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
     check_replaceable(&args.out, Folder::Run)?;
     let (rows, targets) = recipe.open()?;
     let options = recipe.dictionaries(rows.rows.dim())?;
+    if args.verbose {
+        let threads = narrows::compute::threads();
+        args.output.say(format!("{:#}\nthreads: {threads}", json!(recipe)));
+    }
     introduce(args, &recipe, &rows, &options);
+    let content_hash = content_hash(&rows, targets.as_ref());
     let asked = Asked {
         command: "fit",
         settings: serde_json::to_value(&recipe)?,
         config: serde_json::to_value(&recipe)?,
-        content_hash: rows.content_hash.clone(),
+        content_hash: content_hash.clone(),
         seconds: recipe.train.checkpoint_seconds,
     };
-    let from = left.map(|left| left.kept(&rows.content_hash, &rows.name)).transpose()?;
+    let name = match &targets {
+        Some(targets) => format!("{} → {}", rows.name, targets.name),
+        None => rows.name.clone(),
+    };
+    let from = left.map(|left| left.kept(&content_hash, &name)).transpose()?;
     let from = from.map(|(progress, vectors)| checkpoint(&progress, vectors)).transpose()?;
+    if !args.unverified {
+        let paths = [&recipe.data.path, &recipe.data.target];
+        paths.into_iter().flatten().try_for_each(|path| verify(path, args))?;
+    }
     let begin = Instant::now();
     let mut watch = Watch::new(asked, &args.out, &args.output)?;
     let targets = targets.as_ref().map(|targets| &*targets.rows);
@@ -97,6 +111,28 @@ fn refuse_unread(args: &FitArgs) -> Result<()> {
         )
         .into()),
         None => Ok(()),
+    }
+}
+
+/// Refuses a store with a damaged shard before anything is learned from it.
+fn verify(path: &str, args: &FitArgs) -> Result<()> {
+    let Some(folder) = data::store_folder(path) else { return Ok(()) };
+    let begin = Instant::now();
+    let checks = data::verify_shards(&folder)?;
+    data::refuse_damaged(&folder, &checks)?;
+    args.output.say(format!(
+        "{path}: {} shards are as they were written ({:.1} s; --unverified leaves this out)",
+        checks.len(),
+        begin.elapsed().as_secs_f64()
+    ));
+    Ok(())
+}
+
+/// A hash of all that is learned from.
+fn content_hash(rows: &Dataset, targets: Option<&Dataset>) -> String {
+    match targets {
+        Some(targets) => format!("{} to {}", rows.content_hash, targets.content_hash),
+        None => rows.content_hash.clone(),
     }
 }
 
@@ -171,6 +207,8 @@ impl Made<'_> {
 
     fn write_one(&self, folder: &Path, index: usize, made: &Dictionary) -> narrows::Result<()> {
         let mut config = self.config();
+        // In a run folder, `dictionary` is what its tensors do not tell.
+        config["asked"] = config["dictionary"].take();
         config["made"] = json!(self.options[index]);
         let run = Run {
             config,
@@ -213,9 +251,13 @@ impl Made<'_> {
             "rows": self.learned.rows,
             "bytes_read": self.learned.bytes_read,
             "seconds": self.seconds,
-            "rows_per_second": self.learned.rows as f64 / self.seconds,
+            "rows_per_second": self.rows_per_second(),
             "dictionaries": dictionaries,
         })
+    }
+
+    fn rows_per_second(&self) -> usize {
+        (self.learned.rows as f64 / self.seconds).round() as usize
     }
 
     fn tell(&self) -> Result<()> {
@@ -225,9 +267,9 @@ impl Made<'_> {
         writeln!(
             Screen,
             "\n{} rows in {:.1} s, {} rows per second{}",
-            self.learned.rows,
+            count(self.learned.rows as usize),
             self.seconds,
-            figure((self.learned.rows as f64 / self.seconds).round()),
+            count(self.rows_per_second()),
             match self.learned.bytes_read {
                 0 => String::new(),
                 bytes => format!(", {:.3} GB read", bytes as f64 / 1e9),
