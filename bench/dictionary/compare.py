@@ -1,7 +1,7 @@
 """Rows per second of training sparse dictionaries: narrows, SAELens, dictionary_learning, sparsify in turns.
 
     cargo build --release -p narrows --example dictionary_steps
-    python compare.py [--rounds 3] [--seconds 6] [--quick]
+    python compare.py [--rounds 3] [--seconds 6] [--quick] [--file FOLDER]
 
 A whole step on random normal rows in memory: forward, loss, backward, gradients clipped to length 1,
 Adam; unit decoder rows where a library has them. SAELens without what its trainer does beside (dead
@@ -10,6 +10,10 @@ trainer's update. narrows includes its shuffle of the rows, by a thread beside; 
 is a process of its own with the same number of threads (THREADS, by default 2), whose peak memory is
 the VmHWM of the system. `relu` is where training ends: biases leave as many latents of a row active as k
 says, and a small learning rate leaves it so. Medians over the rounds are printed.
+
+--file FOLDER counts the loader too: rows of a npy file of 1 GB that is made in FOLDER, in an order without
+preference. narrows reads as it always does, the others index a memory map with a permutation and wait for
+it, as their users do.
 
 --quick is a trial on a small shape.
 """
@@ -27,6 +31,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "target" / "release" / "examples" / "dictionary_steps"
 THREADS = int(os.environ.get("THREADS", "2"))
 QUICK = "--quick" in sys.argv
+FOLDER = sys.argv[sys.argv.index("--file") + 1] if "--file" in sys.argv else None
 # Columns, latents, k, rows of a batch.
 SHAPES = [(64, 512, 8, 256)] if QUICK else [
     (d, n, 32, batch) for d, n in ((768, 4096), (512, 16384)) for batch in (1024, 4096)]
@@ -56,15 +61,15 @@ def rate_of(kind, latents):
 class Side:
     """A process that trains when it is told to."""
 
-    def __init__(self, name, kind, shape):
+    def __init__(self, name, kind, shape, file):
         self.name = name
         d, n, k, batch = map(str, shape)
         bias, rate = bias_of(kind, shape[1], shape[2]), rate_of(kind, shape[1])
         own = [kind, d, n, k, batch, str(bias)]
         if name.startswith("narrows"):
-            command = [PROGRAM, *own, str(rate)]
+            command = [PROGRAM, *own, str(rate), *file]
         else:
-            command = [sys.executable, __file__, "--worker", name, *own]
+            command = [sys.executable, __file__, "--worker", name, *own, *file]
         threads = {key: str(THREADS) for key in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS")}
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -159,7 +164,36 @@ def sparsify(d, n, k):
     return step
 
 
-def worker(name, kind, d, n, k, batch, bias):
+def batches_of(d, batch, file):
+    """Endless batches: four that are in memory, or those of a file in an order without preference."""
+    import numpy as np
+    import torch
+
+    if not file:
+        batches = torch.randn(4, batch, d)
+        while True:
+            yield from batches
+    rows = np.load(file[0], mmap_mode="r")
+    while True:
+        order = np.random.default_rng(0).permutation(len(rows))
+        for first in range(0, len(rows) - batch + 1, batch):
+            yield torch.from_numpy(rows[order[first:first + batch]])
+
+
+def file_of(d):
+    """A npy file of 1 GB of random rows of d columns."""
+    import numpy as np
+
+    path = pathlib.Path(FOLDER) / f"rows{d}.npy"
+    if not path.exists():
+        rows = np.lib.format.open_memmap(path, "w+", np.float32, (250_000_000 // d, d))
+        for first in range(0, len(rows), 10_000):
+            part = rows[first:first + 10_000]
+            part[:] = np.random.default_rng(first).standard_normal(part.shape, np.float32)
+    return [str(path)]
+
+
+def worker(name, kind, d, n, k, batch, bias, *file):
     """One of the other libraries: trains for as long as each line of stdin says."""
     import torch
 
@@ -174,14 +208,15 @@ def worker(name, kind, d, n, k, batch, bias):
         step = dictionary_learning(kind, d, n, k)
     else:
         step = sparsify(d, n, k)
-    batches = torch.randn(4, batch, d)
-    step(batches[0])
-    print(json.dumps({"product": product(batches[0], n, autocast)}), file=out, flush=True)
+    batches = batches_of(d, batch, file)
+    first = next(batches)
+    step(first)
+    print(json.dumps({"product": product(first, n, autocast)}), file=out, flush=True)
     for line in sys.stdin:
         limit = float(line.removeprefix("run "))
         start, rows, seconds, codes = time.perf_counter(), 0, 0.0, None
         while seconds < limit:
-            codes = step(batches[rows // batch % 4])
+            codes = step(next(batches))
             rows += batch
             seconds = time.perf_counter() - start
         l0 = None if codes is None else (codes != 0).sum().item() / batch
@@ -212,7 +247,8 @@ def versions():
 
 def compare(kind, shape, rounds, seconds):
     d, n, k, batch = shape
-    sides = [Side(name, kind, shape) for name in SIDES[kind]]
+    file = file_of(d) if FOLDER else []
+    sides = [Side(name, kind, shape, file) for name in SIDES[kind]]
     found = {side.name: [] for side in sides}
     for side in sides:
         side.run(0.0)
@@ -242,7 +278,7 @@ def main():
           "encoder product alone, ms | step ÷ product | L0 | peak memory |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for shape in SHAPES:
-        for kind in SIDES:
+        for kind in ["topk", "batchtopk"] if FOLDER else SIDES:
             compare(kind, shape, rounds, seconds)
 
 

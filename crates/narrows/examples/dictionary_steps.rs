@@ -1,8 +1,8 @@
-//! Times the training of a sparse dictionary on random rows: the side of `narrows` in
-//! `bench/dictionary/compare.py`.
+//! Times the training of a sparse dictionary on random rows, or on those of a file: the side of `narrows`
+//! in `bench/dictionary/compare.py`.
 //!
 //! ```text
-//! dictionary_steps KIND INPUT LATENTS K BATCH BIAS RATE     BIAS is where b begins
+//! dictionary_steps KIND INPUT LATENTS K BATCH BIAS RATE [FILE]     BIAS is where b begins
 //! stdout  {"product": seconds of the encoder's product of a batch alone}
 //! stdin   run SECONDS  → stdout  {"rows", "seconds", "own": seconds without waiting for rows, "l0"}
 //! ```
@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use narrows::Result;
 use narrows::compute::{Matrix, multiply};
+use narrows::data::{OpenOptions, Source, open};
 use narrows::random::Random;
 use narrows::train::Wish;
 use narrows::train::dictionary::{
@@ -88,15 +89,18 @@ fn median(mut times: Vec<f64>) -> f64 {
 
 fn main() {
     let given: Vec<String> = std::env::args().skip(1).collect();
-    let [kind, input, latents, k, batch, bias, rate] = &given[..] else {
-        panic!("dictionary_steps KIND INPUT LATENTS K BATCH BIAS RATE")
+    let [kind, input, latents, k, batch, bias, rate, file @ ..] = &given[..] else {
+        panic!("dictionary_steps KIND INPUT LATENTS K BATCH BIAS RATE [FILE]")
     };
     let number = |text: &String| text.parse::<usize>().unwrap();
     let (input, latents, batch) = (number(input), number(latents), number(batch));
     let mut random = Random::stream(0, "rows");
     let values: Vec<f32> = (0..4 * batch * input).map(|_| random.normal() as f32).collect();
     let first = Matrix::from_rows(batch, input, values[..batch * input].to_vec()).unwrap();
-    let rows = Matrix::from_rows(4 * batch, input, values).unwrap();
+    let rows: Box<dyn Source> = match file {
+        [file, ..] => open(file, &OpenOptions::default()).unwrap().rows,
+        [] => Box::new(Matrix::from_rows(4 * batch, input, values).unwrap()),
+    };
     let options = [DictionaryOptions {
         kind: serde_json::from_value(kind.clone().into()).unwrap(),
         latents,
@@ -113,7 +117,7 @@ fn main() {
         log_every: 1,
         ..DictionaryTraining::default()
     };
-    let task = DictionaryTask { rows: &rows, targets: None };
+    let task = DictionaryTask { rows: &*rows, targets: None };
     let mut begun = First::default();
     fit_dictionaries(&task, &options, &training, None, &mut begun).unwrap_err();
     // Pre-activations are as long as the rows of the encoder, which a penalty makes shorter at first.

@@ -1,6 +1,7 @@
 //! Sparse dictionaries: many at once from one pass over the rows.
 
 mod batch_top_k;
+mod class;
 mod codes;
 mod control;
 mod dense;
@@ -13,6 +14,7 @@ mod learned;
 mod learner;
 mod matryoshka;
 mod options;
+mod progress;
 mod resample;
 mod revival;
 mod row_pass;
@@ -22,8 +24,8 @@ mod start;
 mod tests;
 mod top_k;
 
-pub use fit::{
-    DictionaryCheckpoint, DictionaryObserver, DictionaryProgress, DictionaryRecord, DictionaryStep,
-    DictionaryTask, LearnedDictionaries, fit_dictionaries,
-};
+pub use fit::{DictionaryTask, LearnedDictionaries, fit_dictionaries};
 pub use options::{DecoderNorm, DictionaryOptions, DictionaryTraining, JumpPenalty, Kind};
+pub use progress::{
+    DictionaryCheckpoint, DictionaryObserver, DictionaryProgress, DictionaryRecord, DictionaryStep,
+};

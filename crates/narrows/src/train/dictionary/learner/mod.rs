@@ -4,6 +4,10 @@
 //! centre ─ sift ─ choose ─ rows: rebuild, compare, go back ─ group ─ latents: sum, step
 //! ```
 
+mod beginning;
+mod kept;
+
+use beginning::{first_length, first_number};
 use ndarray::s;
 use serde::{Deserialize, Serialize};
 
@@ -11,34 +15,15 @@ use super::batch_top_k::{self, Search};
 use super::codes::Codes;
 use super::dense::{DENSE, Dense, DensePass};
 use super::jump_relu::Jump;
-use super::latent_pass::{Kept, LatentParameters, LatentPass, Measured, bring_to_unit};
+use super::latent_pass::{Kept, LatentParameters, LatentPass, Measured};
 use super::learned::{Adam, Learned};
 use super::options::{DecoderNorm, DictionaryOptions, Kind};
 use super::revival::Revival;
 use super::row_pass::{RowPass, Sums};
 use super::rule::Rule;
-use super::{control, resample, start, top_k};
+use super::{control, resample, top_k};
 use crate::compute::{Matrix, Sifted, Wanted, column_sums, multiply, multiply_add, subtract};
-use crate::model::Dictionary;
-use crate::model::dictionary::{Gate, RowScale};
 use crate::random::Random;
-
-/// The length of the decoder's rows at the start where they are free: Conerly et al. (April 2024).
-const FREE_LENGTH: f32 = 0.1;
-
-/// How many times the L0 that is aimed at a dictionary begins with.
-const FIRST_L0: f64 = 4.0;
-
-/// What checkpoints call θ, m and v of the encoder, the decoder, the bias, the latents' other numbers, and c.
-const NAMES: [[&str; 3]; 6] = [
-    ["encoder", "encoder.mean", "encoder.square"],
-    ["decoder", "decoder.mean", "decoder.square"],
-    ["bias", "bias.mean", "bias.square"],
-    ["first", "first.mean", "first.square"],
-    ["second", "second.mean", "second.square"],
-    ["centre", "centre.mean", "centre.square"],
-];
-const SKIP_NAMES: [&str; 3] = ["skip", "skip.mean", "skip.square"];
 
 /// Where a dictionary stands, beside its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -115,73 +100,6 @@ struct Desk {
 }
 
 impl Learner {
-    /// A dictionary of rows `(d)` for targets `(o)` with weights drawn from its seed, and c as given.
-    pub(super) fn new(options: DictionaryOptions, input: usize, centre: Vec<f32>) -> Self {
-        let (latents, output) = (options.latents, centre.len());
-        let centred = !options.tied && options.centred.unwrap_or(input == output);
-        let mut encoder = unit_rows(options.seed, "encoder", latents, input);
-        let mut decoder = match input == output && centred || options.tied {
-            true => encoder.clone(),
-            false => unit_rows(options.seed, "decoder", latents, output),
-        };
-        let length = first_length(options.decoder_norm);
-        decoder.as_mut_slice().iter_mut().for_each(|value| *value *= length);
-        if options.penalised() && !options.tied {
-            // Half of all latents take part at first: together they should rebuild a row, not a multiple.
-            let share = (2.0 * input as f32 / (latents as f32 * length)).min(1.0);
-            encoder.as_mut_slice().iter_mut().for_each(|value| *value *= share);
-        }
-        let (first, second) = match options.kind {
-            Kind::JumpRelu => (vec![first_number(&options); latents], Vec::new()),
-            Kind::Gated => (vec![first_number(&options); latents], vec![0.0; latents]),
-            _ => (Vec::new(), Vec::new()),
-        };
-        let skip = options.skip.then(|| Learned::new(Matrix::zeros(output, input)));
-        Self {
-            parameters: LatentParameters {
-                encoder: Learned::new(encoder),
-                decoder: Learned::new(decoder),
-                bias: Learned::numbers(vec![0.0; latents]),
-                first: Learned::numbers(first),
-                second: Learned::numbers(second),
-                norms: vec![length; latents],
-            },
-            centre: Learned::new(Matrix::from_rows(1, output, centre).expect("one row")),
-            skip,
-            standing: Standing {
-                steps: 0,
-                rows: 0,
-                weight: options.sparsity_weight,
-                beyond: 0.0,
-                threshold: None,
-                // A penalty has emptied nothing yet.
-                density: if options.penalised() { 1.0 } else { 0.0 },
-                silent_for: vec![0; latents],
-            },
-            widths: options.nested_widths(),
-            centred,
-            options,
-            desk: Desk::default(),
-        }
-    }
-
-    /// Gives the latents biases with which no more of them than a few times the target have a code of a row
-    /// `(m, d)` of a sample: nothing that λ would have to silence first.
-    pub(super) fn begin_sparse(&mut self, sample: &Matrix) {
-        let aimed_at = self.options.target_l0.filter(|_| self.options.penalised());
-        let Some(part) = aimed_at.map(|l0| FIRST_L0 * l0 / self.options.latents as f64) else {
-            return;
-        };
-        if part >= 0.5 {
-            return;
-        }
-        let mut centred = Matrix::default();
-        let rows = centre(sample, self.centre.value.row(0), self.centred, &mut centred);
-        let biases = start::sparse_bias(rows, self.encoder(), first_number(&self.options), part);
-        self.parameters.bias.value.as_mut_slice().copy_from_slice(&biases);
-        self.standing.density = part;
-    }
-
     /// Learns from one batch `(B, d)` with its targets `(B, o)`.
     pub(super) fn step(&mut self, x: &Matrix, target: &Matrix, moment: &Moment) -> Came {
         let (came, told) = self.judge(x, target, moment);
@@ -421,75 +339,6 @@ impl Learner {
         let given = Given { weight, norms, magnitude };
         given.rule(&self.options, bias.value.as_slice(), [&first.value, &second.value])
     }
-
-    /// Everything that Adam moves and what it remembers, by name.
-    pub(super) fn vectors(&self) -> Vec<(&'static str, &[f32])> {
-        let LatentParameters { encoder, decoder, bias, first, second, norms } = &self.parameters;
-        let mut named = vec![("norms", &norms[..])];
-        for (own, names) in
-            [encoder, decoder, bias, first, second, &self.centre].into_iter().zip(NAMES)
-        {
-            named.extend(names.into_iter().zip([own.value.as_slice(), &own.mean, &own.square]));
-        }
-        if let Some(own) = &self.skip {
-            let vectors = [own.value.as_slice(), &own.mean[..], &own.square[..]];
-            named.extend(SKIP_NAMES.into_iter().zip(vectors));
-        }
-        named
-    }
-
-    /// The same, to be changed.
-    pub(super) fn vectors_mut(&mut self) -> Vec<(&'static str, &mut [f32])> {
-        let LatentParameters { encoder, decoder, bias, first, second, norms } =
-            &mut self.parameters;
-        let mut named = vec![("norms", &mut norms[..])];
-        let all = [encoder, decoder, bias, first, second, &mut self.centre];
-        for (own, names) in all.into_iter().zip(NAMES) {
-            let Learned { value, mean, square } = own;
-            let vectors = [value.as_mut_slice(), &mut mean[..], &mut square[..]];
-            named.extend(names.into_iter().zip(vectors));
-        }
-        if let Some(Learned { value, mean, square }) = &mut self.skip {
-            let vectors = [value.as_mut_slice(), &mut mean[..], &mut square[..]];
-            named.extend(SKIP_NAMES.into_iter().zip(vectors));
-        }
-        named
-    }
-
-    /// The dictionary as it is used, on rows and targets that are not scaled: those that it learned from
-    /// were multiplied by `scales`.
-    pub(super) fn dictionary(&self, [input, output]: [f32; 2]) -> Dictionary {
-        let LatentParameters { decoder, bias, first, second, norms, .. } = &self.parameters;
-        let scaled = |matrix: &Matrix, factor: f32| {
-            let mut matrix = matrix.clone();
-            matrix.as_mut_slice().iter_mut().for_each(|value| *value *= factor);
-            matrix
-        };
-        let by_norm = self.options.decoder_norm == DecoderNorm::Weighted;
-        let gate = match self.options.kind {
-            Kind::Relu => Gate::Relu,
-            Kind::TopK => Gate::TopK { k: self.options.k.round() as usize, by_norm },
-            Kind::BatchTopK | Kind::Matryoshka => {
-                let threshold = self.standing.threshold.unwrap_or(0.0) as f32;
-                Gate::Threshold(norms.iter().map(|norm| threshold / norm).collect())
-            }
-            Kind::JumpRelu => Gate::Threshold(first.value.as_slice().to_vec()),
-            Kind::Gated => Gate::Gated {
-                log_magnitude: first.value.as_slice().to_vec(),
-                magnitude_bias: second.value.as_slice().to_vec(),
-            },
-        };
-        Dictionary {
-            encoder: scaled(self.encoder(), input),
-            encoder_bias: bias.value.as_slice().to_vec(),
-            decoder: scaled(&decoder.value, 1.0 / output),
-            decoder_bias: scaled(&self.centre.value, 1.0 / output).as_slice().to_vec(),
-            skip: self.skip.as_ref().map(|skip| scaled(&skip.value, input / output)),
-            centred: self.centred,
-            gate,
-            row_scale: RowScale::None,
-        }
-    }
 }
 
 /// What the rules are made of beside the options and the latents' numbers.
@@ -539,29 +388,4 @@ fn centre<'a>(x: &'a Matrix, c: &[f32], centred: bool, out: &'a mut Matrix) -> &
 
 fn step_whole(own: &mut Learned, adam: Adam, gradient: &[f32]) {
     adam.step(own.value.as_mut_slice(), &mut own.mean, &mut own.square, gradient);
-}
-
-/// θ or r at the start.
-fn first_number(options: &DictionaryOptions) -> f32 {
-    if options.kind == Kind::JumpRelu { options.threshold as f32 } else { 0.0 }
-}
-
-/// The length of a row of the decoder at the start.
-fn first_length(norm: DecoderNorm) -> f32 {
-    match norm {
-        DecoderNorm::Unit => 1.0,
-        DecoderNorm::Weighted => FREE_LENGTH,
-    }
-}
-
-/// Rows of length 1 in directions without preference.
-fn unit_rows(seed: u64, name: &str, rows: usize, columns: usize) -> Matrix {
-    let mut random = Random::stream(seed, name);
-    let drawn: Vec<f32> = (0..rows * columns).map(|_| random.normal() as f32).collect();
-    let mut unit = Matrix::zeros(rows, columns);
-    let pairs = unit.as_mut_slice().chunks_exact_mut(columns).zip(drawn.chunks_exact(columns));
-    pairs.for_each(|(unit, drawn)| {
-        bring_to_unit(drawn, unit);
-    });
-    unit
 }

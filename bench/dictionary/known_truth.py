@@ -1,0 +1,177 @@
+"""How much of a known truth dictionaries find: narrows and SAELens trained on the same saved rows.
+
+    cargo build --release -p narrows-cli
+    python known_truth.py FOLDER [--rows 1200000] [--seeds 2] [--quick]
+
+Rows are those of `demo:superposition`, the generator in the spirit of SynthSAEBench: 16,384 features in
+768 columns, of which 4,096 latents can hold a quarter. They are packed once, as f32, into a store in FOLDER.
+narrows trains all kinds and seeds from one pass over it; SAELens trains one dictionary of each kind with
+its own trainer, on the same batches in the stored order, with the same learning rate, schedule, batch, window
+for dead latents, initial threshold and bandwidth. Where a penalty makes codes sparse, it is given the weight
+that narrows found for the L0 that is aimed at. Both are then measured by `narrows evaluate` on rows that
+neither saw.
+
+A finished folder is not trained again.
+"""
+
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NARROWS = ROOT / "target" / "release" / "narrows"
+KINDS = ("batchtopk", "matryoshka", "jumprelu", "relu")
+QUICK = "--quick" in sys.argv
+DIM, FEATURES, LATENTS = (64, 512, 128) if QUICK else (768, 16384, 4096)
+L0, BATCH, RATE, WARM_UP, DECAY = 25, 1024, 2e-3, 0.05, 0.2
+THRESHOLD, BANDWIDTH = 0.5, 1.0
+
+
+def option(name, otherwise):
+    return type(otherwise)(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else otherwise
+
+
+ROWS = option("--rows", 40_000 if QUICK else 1_200_000)
+SEEDS = option("--seeds", 2)
+HELD_OUT = 2_000 if QUICK else 20_000
+DEAD_AFTER = ROWS // 6
+
+
+def generator(rows, first=0):
+    return f"demo:superposition?dim={DIM}&features={FEATURES}&rows={rows}&first={first}"
+
+
+def narrows(*arguments):
+    done = subprocess.run([NARROWS, *map(str, arguments)], stdout=subprocess.PIPE, check=True)
+    return done.stdout
+
+
+def recipe(store):
+    tables = []
+    for kind in KINDS:
+        aim = f"k = {L0}" if kind in KINDS[:2] else f"target_l0 = {L0}"
+        jump = f"\nthreshold = {THRESHOLD}\nbandwidth = {BANDWIDTH}" if kind == "jumprelu" else ""
+        tables += [f'[[dictionary]]\nkind = "{kind}"\nlatents = {LATENTS}\n{aim}{jump}\nseed = {seed}\n'
+                   f"dead_after = {DEAD_AFTER}\n" for seed in range(SEEDS)]
+    return f"""[data]
+path = "{store}"
+[model]
+kind = "dictionary"
+[train]
+batch_size = {BATCH}
+learning_rate = {RATE}
+warm_up = {WARM_UP}
+decay = {DECAY}
+sparsity_warm_up = {WARM_UP}
+shuffle = "none"
+log_every = {ROWS // 10}
+""" + "\n".join(tables)
+
+
+def train_narrows(folder):
+    out = folder / "narrows"
+    if not out.exists():
+        (folder / "recipe.toml").write_text(recipe(folder / "store"))
+        narrows("fit", folder / "recipe.toml", "--out", out)
+    return [(kind, out / "dictionaries" / str(place * SEEDS + seed))
+            for place, kind in enumerate(KINDS) for seed in range(SEEDS)]
+
+
+def last(run):
+    return json.loads((run / "history.jsonl").read_text().splitlines()[-1])
+
+
+def batches(store):
+    """The rows of the store, batch after batch, without end."""
+    import torch
+    from safetensors import safe_open
+
+    while True:
+        kept = torch.empty(0, DIM)
+        for shard in sorted(store.glob("*.safetensors")):
+            with safe_open(shard, "pt") as file:
+                rows = file.get_slice(next(iter(file.keys())))
+                for first in range(0, rows.get_shape()[0], 32 * BATCH):
+                    kept = torch.cat([kept, rows[first:first + 32 * BATCH]])
+                    while len(kept) >= BATCH:
+                        yield kept[:BATCH]
+                        kept = kept[BATCH:]
+
+
+def train_saelens(kind, weight, folder):
+    """Trains a dictionary of SAELens; says its rows per second."""
+    import sae_lens as sl
+    import torch
+    from sae_lens.config import LoggingConfig, SAETrainerConfig
+    from sae_lens.training.sae_trainer import SAETrainer
+
+    torch.manual_seed(0)
+    steps = ROWS // BATCH
+    size = {"d_in": DIM, "d_sae": LATENTS, "normalize_activations": "expected_average_only_in"}
+    rising = {"l0_warm_up_steps": int(WARM_UP * steps)}
+    widths = [LATENTS // part for part in (16, 8, 4, 2, 1)]
+    sae = {
+        "batchtopk": lambda: sl.BatchTopKTrainingSAE(sl.BatchTopKTrainingSAEConfig(**size, k=L0)),
+        "matryoshka": lambda: sl.MatryoshkaBatchTopKTrainingSAE(
+            sl.MatryoshkaBatchTopKTrainingSAEConfig(**size, k=L0, matryoshka_widths=widths)),
+        "jumprelu": lambda: sl.JumpReLUTrainingSAE(sl.JumpReLUTrainingSAEConfig(
+            **size, l0_coefficient=weight, jumprelu_ste_to_input=True,
+            jumprelu_init_threshold=THRESHOLD, jumprelu_bandwidth=BANDWIDTH, **rising)),
+        "relu": lambda: sl.StandardTrainingSAE(sl.StandardTrainingSAEConfig(
+            **size, l1_coefficient=weight, l1_warm_up_steps=int(WARM_UP * steps))),
+    }[kind]()
+    config = SAETrainerConfig(
+        total_training_samples=steps * BATCH, train_batch_size_samples=BATCH, lr=RATE, lr_end=0.0,
+        lr_warm_up_steps=int(WARM_UP * steps), lr_decay_steps=int(DECAY * steps),
+        dead_feature_window=DEAD_AFTER // BATCH, n_batches_for_norm_estimate=8,
+        logger=LoggingConfig(log_to_wandb=False))
+    start = time.perf_counter()
+    SAETrainer(config, sae, batches(folder / "store")).fit()
+    speed = steps * BATCH / (time.perf_counter() - start)
+    out = folder / f"saelens-{kind}"
+    sae.save_inference_model(str(out))
+    (out / "speed.json").write_text(json.dumps(speed))
+
+
+def measure(run, folder):
+    """Scores of a dictionary on rows that nobody saw."""
+    return json.loads(narrows("evaluate", run, "--data", generator(HELD_OUT, ROWS), "--json"))
+
+
+def line(kind, side, scores, speed):
+    def middle(name, *path):
+        values = [score[name] if not path else score[name][path[0]] for score in scores]
+        text = f"{statistics.mean(values):.3f}"
+        return text + (f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else "")
+
+    cells = [middle("truth", name) for name in ("f1", "mcc", "mmcs")]
+    cells += [middle("fraction_variance_unexplained"), middle("l0"), middle("dead_share")]
+    print(f"| {kind} | {side} | " + " | ".join(cells) + f" | {speed:,.0f} |", flush=True)
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "store").exists():
+        narrows("shards", "pack", generator(ROWS), "--element", "f32", "--out", folder / "store")
+    runs = train_narrows(folder)
+    print(f"{ROWS:,} rows, batch {BATCH}, learning rate {RATE:g}; {HELD_OUT:,} rows held out\n")
+    print("| kind | trained by | F1 | MCC | MMCS to the truth | FVU | L0 | dead | rows/s of one |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for kind in KINDS:
+        own = [run for name, run in runs if name == kind]
+        history = [json.loads(text) for text in (own[0] / "history.jsonl").open()]
+        speed = ROWS / sum(record["seconds"] for record in history)
+        line(kind, f"narrows, {len(own)} seeds", [measure(run, folder) for run in own], speed)
+        other = folder / f"saelens-{kind}"
+        if not other.exists():
+            train_saelens(kind, last(own[0])["sparsity_weight"], folder)
+        speed = json.loads((other / "speed.json").read_text())
+        line(kind, "SAELens", [measure(other, folder)], speed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+//! A dictionary before it has learned anything.
+//!
+//! ```text
+//! Dⱼ = ℓ·u with u a direction without preference; Eⱼ = Dⱼ, or another where the targets are others
+//! ℓ = 1 (unit rows) or 0.1 (free rows); with a penalty Eⱼ is shorter by min(1, 2d/(n·ℓ))
+//! ```
+//!
+//! Source: T. Conerly et al., Update on how we train SAEs (Transformer Circuits, April 2024) for ℓ. With a
+//! penalty half of all latents take part at first: together they should rebuild a row, not a multiple of it.
+
+use super::super::latent_pass::{LatentParameters, bring_to_unit};
+use super::super::learned::Learned;
+use super::super::options::{DecoderNorm, DictionaryOptions, Kind};
+use super::super::start;
+use super::{Desk, Learner, Standing, centre};
+use crate::compute::Matrix;
+use crate::random::Random;
+
+/// The length of the decoder's rows at the start where they are free: Conerly et al. (April 2024).
+const FREE_LENGTH: f32 = 0.1;
+
+/// How many times the L0 that is aimed at a dictionary begins with.
+const FIRST_L0: f64 = 4.0;
+
+impl Learner {
+    /// A dictionary of rows `(d)` for targets `(o)` with weights drawn from its seed, and c as given.
+    pub(in super::super) fn new(
+        options: DictionaryOptions,
+        input: usize,
+        centre: Vec<f32>,
+    ) -> Self {
+        let (latents, output) = (options.latents, centre.len());
+        let centred = !options.tied && options.centred.unwrap_or(input == output);
+        let mut encoder = unit_rows(options.seed, "encoder", latents, input);
+        let mut decoder = match input == output && centred || options.tied {
+            true => encoder.clone(),
+            false => unit_rows(options.seed, "decoder", latents, output),
+        };
+        let length = first_length(options.decoder_norm);
+        decoder.as_mut_slice().iter_mut().for_each(|value| *value *= length);
+        if options.penalised() && !options.tied {
+            let share = (2.0 * input as f32 / (latents as f32 * length)).min(1.0);
+            encoder.as_mut_slice().iter_mut().for_each(|value| *value *= share);
+        }
+        let (first, second) = match options.kind {
+            Kind::JumpRelu => (vec![first_number(&options); latents], Vec::new()),
+            Kind::Gated => (vec![first_number(&options); latents], vec![0.0; latents]),
+            _ => (Vec::new(), Vec::new()),
+        };
+        let skip = options.skip.then(|| Learned::new(Matrix::zeros(output, input)));
+        Self {
+            parameters: LatentParameters {
+                encoder: Learned::new(encoder),
+                decoder: Learned::new(decoder),
+                bias: Learned::numbers(vec![0.0; latents]),
+                first: Learned::numbers(first),
+                second: Learned::numbers(second),
+                norms: vec![length; latents],
+            },
+            centre: Learned::new(Matrix::from_rows(1, output, centre).expect("one row")),
+            skip,
+            standing: Standing {
+                steps: 0,
+                rows: 0,
+                weight: options.sparsity_weight,
+                beyond: 0.0,
+                threshold: None,
+                // A penalty has emptied nothing yet.
+                density: if options.penalised() { 1.0 } else { 0.0 },
+                silent_for: vec![0; latents],
+            },
+            widths: options.nested_widths(),
+            centred,
+            options,
+            desk: Desk::default(),
+        }
+    }
+
+    /// Gives the latents biases with which no more of them than a few times the target have a code of a row
+    /// `(m, d)` of a sample: nothing that λ would have to silence first.
+    pub(in super::super) fn begin_sparse(&mut self, sample: &Matrix) {
+        let aimed_at = self.options.target_l0.filter(|_| self.options.penalised());
+        let Some(part) = aimed_at.map(|l0| FIRST_L0 * l0 / self.options.latents as f64) else {
+            return;
+        };
+        if part >= 0.5 {
+            return;
+        }
+        let mut centred = Matrix::default();
+        let rows = centre(sample, self.centre.value.row(0), self.centred, &mut centred);
+        let biases = start::sparse_bias(rows, self.encoder(), first_number(&self.options), part);
+        self.parameters.bias.value.as_mut_slice().copy_from_slice(&biases);
+        self.standing.density = part;
+    }
+}
+
+/// θ or r at the start.
+pub(super) fn first_number(options: &DictionaryOptions) -> f32 {
+    if options.kind == Kind::JumpRelu { options.threshold as f32 } else { 0.0 }
+}
+
+/// The length of a row of the decoder at the start.
+pub(super) fn first_length(norm: DecoderNorm) -> f32 {
+    match norm {
+        DecoderNorm::Unit => 1.0,
+        DecoderNorm::Weighted => FREE_LENGTH,
+    }
+}
+
+/// Rows of length 1 in directions without preference.
+fn unit_rows(seed: u64, name: &str, rows: usize, columns: usize) -> Matrix {
+    let mut random = Random::stream(seed, name);
+    let drawn: Vec<f32> = (0..rows * columns).map(|_| random.normal() as f32).collect();
+    let mut unit = Matrix::zeros(rows, columns);
+    let pairs = unit.as_mut_slice().chunks_exact_mut(columns).zip(drawn.chunks_exact(columns));
+    pairs.for_each(|(unit, drawn)| {
+        bring_to_unit(drawn, unit);
+    });
+    unit
+}
