@@ -7,7 +7,7 @@ Rows are those of `demo:superposition`, the generator in the spirit of SynthSAEB
 768 columns, of which 4,096 latents can hold a quarter. They are packed once, as f32, into a store in FOLDER.
 narrows trains all kinds and seeds from one pass over it; SAELens trains one dictionary of each kind with
 its own trainer, on the same batches in the stored order, with the same learning rate, schedule, batch, window
-for dead latents, initial threshold and bandwidth. Where a penalty makes codes sparse, it is given the weight
+for dead latents, initial threshold, bandwidth and length of the decoder's rows. Where a penalty makes codes sparse, it is given the weight
 that narrows found for the L0 that is aimed at. Both are then measured by `narrows evaluate` on rows that
 neither saw.
 
@@ -118,7 +118,7 @@ def train_saelens(kind, weight, folder):
         "matryoshka": lambda: sl.MatryoshkaBatchTopKTrainingSAE(
             sl.MatryoshkaBatchTopKTrainingSAEConfig(**size, k=L0, matryoshka_widths=widths)),
         "jumprelu": lambda: sl.JumpReLUTrainingSAE(sl.JumpReLUTrainingSAEConfig(
-            **size, l0_coefficient=weight, jumprelu_ste_to_input=True,
+            **size, l0_coefficient=weight, jumprelu_ste_to_input=True, decoder_init_norm=1.0,
             jumprelu_init_threshold=THRESHOLD, jumprelu_bandwidth=BANDWIDTH, **rising)),
         "relu": lambda: sl.StandardTrainingSAE(sl.StandardTrainingSAEConfig(
             **size, l1_coefficient=weight, l1_warm_up_steps=int(WARM_UP * steps))),

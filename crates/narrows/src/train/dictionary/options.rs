@@ -26,11 +26,10 @@ pub enum Kind {
 }
 
 /// How the lengths of the decoder's rows are kept from hiding the codes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecoderNorm {
     /// Each row of D has length 1; its gradient along the row is taken away.
-    #[default]
     Unit,
     /// The rows are free, and what counts a code counts it times the length of its row.
     Weighted,
@@ -65,8 +64,9 @@ pub struct DictionaryOptions {
     pub target_l0: Option<f64>,
     /// Whether the decoder is the encoder, each row brought to length 1: Cunningham et al.
     pub tied: bool,
-    /// How the lengths of the decoder's rows are treated.
-    pub decoder_norm: DecoderNorm,
+    /// How the lengths of the decoder's rows are treated; by default weighted, but unit for jumprelu,
+    /// gated and tied weights: see [`DictionaryOptions::norm`].
+    pub decoder_norm: Option<DecoderNorm>,
     /// Whether the decoder's bias is taken from the input; by default unless the target is
     /// another, which cannot be centred.
     pub centred: Option<bool>,
@@ -105,7 +105,7 @@ impl Default for DictionaryOptions {
             sparsity_weight: 1.0,
             target_l0: None,
             tied: false,
-            decoder_norm: DecoderNorm::default(),
+            decoder_norm: None,
             centred: None,
             skip: false,
             penalty: JumpPenalty::default(),
@@ -239,6 +239,16 @@ impl DictionaryOptions {
         matryoshka::default_widths(self.latents)
     }
 
+    /// How the lengths of the decoder's rows are treated.
+    ///
+    /// Rows that are free begin short, so that a step of Adam turns them further: on superposed features
+    /// with a known truth they find more of it in as many rows.
+    pub fn norm(&self) -> DecoderNorm {
+        let unit = self.tied || matches!(self.kind, Kind::JumpRelu | Kind::Gated);
+        let usual = if unit { DecoderNorm::Unit } else { DecoderNorm::Weighted };
+        self.decoder_norm.unwrap_or(usual)
+    }
+
     /// Whether λ is what makes the codes sparse.
     pub fn penalised(&self) -> bool {
         matches!(self.kind, Kind::Relu | Kind::JumpRelu | Kind::Gated)
@@ -270,7 +280,7 @@ impl DictionaryOptions {
             (self.kind != Kind::Gated || !self.skip, "skip", "false with kind=\"gated\""),
             (!self.tied || !self.skip, "skip", "false with tied weights"),
             (
-                !self.tied || self.decoder_norm == DecoderNorm::Unit,
+                !self.tied || self.norm() == DecoderNorm::Unit,
                 "decoder_norm",
                 "\"unit\" with tied weights",
             ),

@@ -39,7 +39,7 @@ fn put<'a>(learner: &mut Learner, parameters: impl IntoIterator<Item = (&'a str,
             let columns = unit.len();
             own.decoder.value.as_mut_slice()[row * columns..][..columns].copy_from_slice(&unit);
         }
-    } else if learner.options.decoder_norm == DecoderNorm::Weighted {
+    } else if learner.options.norm() == DecoderNorm::Weighted {
         for (row, norm) in own.norms.iter_mut().enumerate() {
             let decoder = own.decoder.value.row(row);
             *norm = dot(decoder, decoder).sqrt();
@@ -68,14 +68,21 @@ fn drawn(name: &str, rows: usize, cols: usize, scale: f32) -> Matrix {
 
 /// One of each kind, and of each option that changes what a step computes.
 fn one_of_each(latents: usize) -> Vec<(&'static str, DictionaryOptions)> {
-    let of = |kind| DictionaryOptions { kind, latents, k: 6.0, ..DictionaryOptions::default() };
-    let weighted = |own| DictionaryOptions { decoder_norm: DecoderNorm::Weighted, ..own };
+    let of = |kind| DictionaryOptions {
+        kind,
+        latents,
+        k: 6.0,
+        decoder_norm: Some(DecoderNorm::Unit),
+        ..DictionaryOptions::default()
+    };
+    let weighted = |own| DictionaryOptions { decoder_norm: Some(DecoderNorm::Weighted), ..own };
     let jump = |penalty| DictionaryOptions {
         penalty,
         sparsity_weight: 0.2,
         threshold: 0.3,
         bandwidth: 0.4,
         target_l0: (penalty == JumpPenalty::Quadratic).then_some(9.0),
+        slope_to_encoder: false,
         ..of(Kind::JumpRelu)
     };
     let nested = DictionaryOptions {

@@ -36,7 +36,7 @@ impl Learner {
             true => encoder.clone(),
             false => unit_rows(options.seed, "decoder", latents, output),
         };
-        let length = first_length(options.decoder_norm);
+        let length = first_length(options.norm());
         decoder.as_mut_slice().iter_mut().for_each(|value| *value *= length);
         if options.penalised() && !options.tied {
             let share = (2.0 * input as f32 / (latents as f32 * length)).min(1.0);

@@ -63,7 +63,7 @@ impl Learner {
             matrix.as_mut_slice().iter_mut().for_each(|value| *value *= factor);
             matrix
         };
-        let by_norm = self.options.decoder_norm == DecoderNorm::Weighted;
+        let by_norm = self.options.norm() == DecoderNorm::Weighted;
         let gate = match self.options.kind {
             Kind::Relu => Gate::Relu,
             Kind::TopK => Gate::TopK { k: self.options.k.round() as usize, by_norm },

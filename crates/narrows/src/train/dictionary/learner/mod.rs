@@ -121,7 +121,7 @@ impl Learner {
         let batch = resample::Batch { input, target, output: &self.desk.output };
         let first = first_number(&self.options);
         let mut random = Random::numbered(self.options.seed, "resample", &[self.standing.steps]);
-        let length = first_length(self.options.decoder_norm);
+        let length = first_length(self.options.norm());
         let length = self.centred.then_some(length);
         resample::resample(&mut self.parameters, &dead, &batch, (length, first), &mut random);
     }
@@ -218,7 +218,7 @@ impl Learner {
         let k = top_k::warmed(self.options.k, input.cols(), latents, k_factor);
         match self.options.kind {
             Kind::TopK => {
-                let weights = match self.options.decoder_norm {
+                let weights = match self.options.norm() {
                     DecoderNorm::Unit => &[][..],
                     DecoderNorm::Weighted => norms,
                 };
@@ -263,7 +263,7 @@ impl Learner {
             input: if self.centred { &desk.centred } else { x },
             gradient: &desk.gradient,
             widths: &self.widths,
-            norm: self.options.decoder_norm,
+            norm: self.options.norm(),
             tied: self.options.tied,
             centred: self.centred,
             first_is_positive: self.options.kind == Kind::JumpRelu,

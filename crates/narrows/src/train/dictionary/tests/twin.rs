@@ -84,7 +84,7 @@ impl Given<'_> {
 
     fn norms(&self) -> Array1<f64> {
         let lengths = self.decoder().map_axis(Axis(1), |row| row.dot(&row).sqrt());
-        match self.options.decoder_norm {
+        match self.options.norm() {
             DecoderNorm::Unit => Array1::ones(lengths.len()),
             DecoderNorm::Weighted => lengths,
         }
@@ -255,7 +255,7 @@ impl Given<'_> {
             let lengths = free.map_axis(Axis(1), |row| row.dot(&row).sqrt()).insert_axis(Axis(1));
             by_encoder = (whole - along * &decoder) / lengths;
             by_decoder = Array2::zeros((0, 0));
-        } else if self.options.decoder_norm == DecoderNorm::Unit {
+        } else if self.options.norm() == DecoderNorm::Unit {
             by_decoder -= &(along * &decoder);
         } else {
             by_decoder += &(by_norm / norms * &decoder);
