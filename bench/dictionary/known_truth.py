@@ -15,6 +15,7 @@ A finished folder is not trained again.
 """
 
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -22,7 +23,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-NARROWS = ROOT / "target" / "release" / "narrows"
+NARROWS = os.environ.get("NARROWS", ROOT / "target" / "release" / "narrows")
 KINDS = ("batchtopk", "matryoshka", "jumprelu", "relu")
 QUICK = "--quick" in sys.argv
 DIM, FEATURES, LATENTS = (64, 512, 128) if QUICK else (768, 16384, 4096)

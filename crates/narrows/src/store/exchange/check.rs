@@ -94,7 +94,7 @@ fn decoder_norms(dictionary: &Dictionary) -> Option<Finding> {
         dictionary.gate,
         Gate::TopK { by_norm: true, .. } | Gate::AbsTopK { by_norm: true, .. }
     );
-    ((low < 1.0 - UNIT || high > 1.0 + UNIT) && !by_norm && low.is_finite()).then(|| Finding {
+    (high > low * (1.0 + UNIT) && !by_norm).then(|| Finding {
         check: "unfolded_decoder_norms",
         found: format!("norms of decoder rows lie between {low} and {high}"),
         meaning: "how large a code is says nothing across latents, and scores that compare or add codes \

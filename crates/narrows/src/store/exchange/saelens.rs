@@ -124,12 +124,9 @@ fn fold_training(
     dictionary: &mut Dictionary,
     about: &mut About,
 ) -> Result<()> {
-    if matches!(&*about.architecture, "batchtopk" | "matryoshka_batchtopk") && by_norm(cfg) {
-        fold_decoder_norms(dictionary);
-        about
-            .notes
-            .push("decoder norms folded, as SAELens does when it saves for inference".into());
-    }
+    // Its threshold is one of codes times norms, and the norms change with the factor.
+    let learned =
+        by_norm(cfg) && matches!(&*about.architecture, "batchtopk" | "matryoshka_batchtopk");
     match cfg["normalize_activations"].as_str() {
         Some("expected_average_only_in") => {
             let path = folder.join("activation_scaler.json");
@@ -137,6 +134,9 @@ fn fold_training(
             match kept["scaling_factor"].as_f64() {
                 Some(factor) => {
                     fold_factor(dictionary, factor as f32);
+                    if let (true, Gate::Threshold(thresholds)) = (learned, &mut dictionary.gate) {
+                        thresholds.iter_mut().for_each(|own| *own /= factor as f32);
+                    }
                     about.notes.push(format!("the factor {factor} of the rows folded"));
                 }
                 None => about.notes.push(UNSCALED.into()),
@@ -144,6 +144,12 @@ fn fold_training(
         }
         Some("covariance_whitening") => about.notes.push(UNWHITENED.into()),
         _ => {}
+    }
+    if learned {
+        fold_decoder_norms(dictionary);
+        about
+            .notes
+            .push("decoder norms folded, as SAELens does when it saves for inference".into());
     }
     Ok(())
 }

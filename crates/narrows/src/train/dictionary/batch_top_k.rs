@@ -90,7 +90,10 @@ impl Search {
             self.places.extend(entries.iter().map(|e| (ordered(e), row as u32, e.column)));
         }
         let count = count.min(self.places.len());
-        let last = count.checked_sub(1)?;
+        let Some(last) = count.checked_sub(1) else {
+            sifted.rows_mut().iter_mut().for_each(Vec::clear);
+            return None;
+        };
         let (_, &mut least, _) = self.places.select_nth_unstable_by(last, |a, b| {
             b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2))
         });
@@ -149,6 +152,8 @@ mod tests {
                 .collect();
             let wanted: Vec<(usize, u32)> = expected.iter().map(|e| (e.1, e.2)).collect();
             assert_eq!((found, chosen), (Some(least), wanted), "{guess:?}");
+            let found = search.find(&mut sifted, (&x, &e, &bias), &norms, 0);
+            assert_eq!((found, sifted.entries()), (None, 0));
         }
     }
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::fit::{DictionaryTask, LearnedDictionaries};
-use super::learner::{Came, Learner, Moment};
+use super::learner::{Came, Desk, Learner, Moment};
 use super::options::{DictionaryOptions, DictionaryTraining};
 use super::progress::{DictionaryCheckpoint, DictionaryProgress, DictionaryRecord};
 use super::start;
@@ -33,11 +33,15 @@ pub(super) struct Since {
     active: u64,
     total: f64,
     seconds: f64,
+    /// η of the last step.
+    learning_rate: f64,
 }
 
 /// All dictionaries that learn from one pass.
 pub(super) struct Class {
     learners: Vec<Learner>,
+    /// Shared: each writes on it in turn.
+    desk: Desk,
     since: Vec<Since>,
     scales: [f32; 2],
     pub(super) position: u64,
@@ -64,12 +68,14 @@ impl Class {
         }
         let learner = |own: &DictionaryOptions| {
             let middle = if own.tied { vec![0.0; middle.len()] } else { middle.clone() };
-            let mut learner = Learner::new(settled(own, task), input, middle);
+            let mut learner =
+                Learner::new(settled(own, task), (input, task.targets.is_none()), middle);
             learner.begin_sparse(&rows);
             learner
         };
         Ok(Self {
             learners: options.iter().map(learner).collect(),
+            desk: Desk::default(),
             since: vec![Since::default(); options.len()],
             scales,
             position: 0,
@@ -100,7 +106,8 @@ impl Class {
         let mut learners = Vec::with_capacity(options.len());
         for (index, (own, standing)) in options.iter().zip(progress.standings).enumerate() {
             let own = settled(own, task);
-            let mut learner = Learner::new(own, task.rows.dim(), vec![0.0; output]);
+            let mut learner =
+                Learner::new(own, (task.rows.dim(), task.targets.is_none()), vec![0.0; output]);
             if standing.silent_for.len() != learner.options.latents {
                 return Err(misfit());
             }
@@ -114,6 +121,7 @@ impl Class {
         }
         Ok(Self {
             learners,
+            desk: Desk::default(),
             since: progress.since,
             scales: progress.scales,
             position: progress.position,
@@ -162,7 +170,7 @@ impl Class {
         for (learner, since) in self.learners.iter_mut().zip(&mut self.since) {
             let start = Instant::now();
             let moment = moment(training, learner.options.latents, done);
-            let came = learner.step(x, target, &moment);
+            let came = learner.step(&mut self.desk, x, target, &moment);
             let loss = came.sums.loss + came.sums.penalty;
             if !loss.is_finite() {
                 return Err(Error::failure(
@@ -173,15 +181,15 @@ impl Class {
             }
             since.add(&came, x.rows() as u64, spread);
             since.seconds += start.elapsed().as_secs_f64();
-            unexplained += came.sums.residual / spread;
+            since.learning_rate = moment.rate;
+            unexplained += part(came.sums.residual, spread);
         }
         self.position += x.rows() as u64;
         Ok(unexplained / self.learners.len() as f64)
     }
 
     /// A line of the history for every dictionary.
-    pub(super) fn record(&mut self, training: &DictionaryTraining, total: u64) {
-        let done = (self.position.saturating_sub(1)) as f64 / total as f64;
+    pub(super) fn record(&mut self) {
         for (index, (learner, since)) in self.learners.iter().zip(&mut self.since).enumerate() {
             let silent = learner.standing.silent_for.iter();
             let dead = silent.filter(|&&rows| rows >= learner.options.dead_after).count();
@@ -192,13 +200,13 @@ impl Class {
                 loss: since.loss / rows,
                 penalty: since.penalty / rows,
                 revival: since.revival / rows,
-                fraction_variance_unexplained: since.residual / since.spread,
+                fraction_variance_unexplained: part(since.residual, since.spread),
                 l0: since.active as f64 / rows,
                 l1: since.total / rows,
                 dead,
                 sparsity_weight: learner.standing.weight,
                 threshold: learner.standing.threshold,
-                learning_rate: moment(training, learner.options.latents, done).rate,
+                learning_rate: since.learning_rate,
                 seconds: since.seconds,
             });
             *since = Since::default();
@@ -255,6 +263,11 @@ fn sample(source: &dyn Source, order: &Order) -> Result<Matrix> {
     })
 }
 
+/// The part of the spread that is left; 0 where rows do not differ.
+fn part(residual: f64, spread: f64) -> f64 {
+    if spread > 0.0 { residual / spread } else { 0.0 }
+}
+
 /// `Σ‖t − t̄‖²` with t̄ the mean of the rows.
 fn spread(rows: &Matrix) -> f64 {
     let columns = rows.cols();
@@ -268,7 +281,7 @@ fn spread(rows: &Matrix) -> f64 {
         rows.chunks_exact(columns).map(row).sum()
     };
     let pieces: Vec<f64> = rows.as_slice().par_chunks(ROWS * columns).map(squares).collect();
-    pieces.iter().sum::<f64>().max(f64::MIN_POSITIVE)
+    pieces.iter().sum()
 }
 
 /// Options that leave nothing open: c is in the scale of the targets and is only taken from rows that are

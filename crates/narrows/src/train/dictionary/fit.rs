@@ -34,9 +34,11 @@ pub struct LearnedDictionaries {
 
 /// Trains a dictionary for each of `options` from one pass over the rows of `task`.
 ///
-/// Each is, to the bit, what it would be if it were trained alone. Beside three batches it holds of each
-/// dictionary its parameters four times (with Adam's state and the gradient), the encoder once more, and
-/// what a step writes on: of a batch of B rows its codes and 2·B·(d + o) numbers.
+/// Each is, to the bit, what it would be if it were trained alone. It holds three batches; of each dictionary
+/// its parameters three times, with Adam's state; and once for all, as large as the largest needs it, what a
+/// step writes on: the gradient and the encoder once more (the gradient twice more while a penalty has not
+/// emptied the codes yet), and of a batch of B rows the codes and B·(d + (1 + G)·o) numbers, G the nested
+/// widths of a matryoshka dictionary, otherwise 1.
 ///
 /// # Errors
 /// If an option is out of range, rows and targets do not fit, a value is not finite, the loss is no number
@@ -78,7 +80,7 @@ pub fn fit_dictionaries(
                 || position == total
             {
                 let first = class.history.len();
-                class.record(training, total);
+                class.record();
                 observer.record(&class.history[first..]);
             }
             let wish = observer.step(&DictionaryStep {

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Only rows in which a latent has a code are visited, in their order, by the one thread that has the
-//! latent: no sum is shared. Gradients are kept only where their common length has to be known before the
-//! step: the rows of a large batch are in no cache, and to visit them twice would cost more.
+//! latent: no sum is shared. Gradients are kept only where their common length, or what they tell c, has to be
+//! known before the step: the rows of a large batch are in no cache, and to visit them twice would cost more.
 //!
 //! Differs from: others, which clip before the part along Dⱼ is taken away.
 

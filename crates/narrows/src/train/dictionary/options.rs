@@ -221,6 +221,11 @@ impl DictionaryTraining {
             ((0.0..1.0).contains(&self.momentum), "train.momentum", "0 to below 1"),
             ((0.0..1.0).contains(&self.second_momentum), "train.second_momentum", "0 to below 1"),
             (self.log_every > 0, "train.log_every", "at least 1"),
+            (
+                self.shuffle != Shuffle::Blocks { rows: 0 },
+                "train.shuffle",
+                "blocks of at least 1 row",
+            ),
             (self.checkpoint_seconds >= 0.0, "train.checkpoint_seconds", "0 or more"),
         ];
         refuse(&checks)

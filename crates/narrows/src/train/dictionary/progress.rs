@@ -20,7 +20,7 @@ pub struct DictionaryRecord {
     pub penalty: f64,
     /// The loss that revives dead latents.
     pub revival: f64,
-    /// Σ‖t − y‖²/Σ‖t − t̄‖², t̄ the mean of each batch.
+    /// Σ‖t − y‖²/Σ‖t − t̄‖², t̄ the mean of each batch; 0 where rows do not differ.
     pub fraction_variance_unexplained: f64,
     /// Codes of a row that are not zero, mean.
     pub l0: f64,

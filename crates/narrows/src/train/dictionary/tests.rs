@@ -8,7 +8,7 @@ mod twin;
 
 use std::collections::BTreeMap;
 
-use super::learner::{Came, Learner, Moment};
+use super::learner::{Came, Desk, Learner, Moment};
 use super::options::{DecoderNorm, DictionaryOptions, JumpPenalty, Kind};
 use crate::compute::{Matrix, dot};
 use crate::random::Random;
@@ -53,7 +53,7 @@ fn gradients(
     x: &Matrix,
     target: &Matrix,
 ) -> (Came, BTreeMap<&'static str, Vec<f32>>) {
-    let came = learner.step(x, target, &STILL);
+    let came = learner.step(&mut Desk::default(), x, target, &STILL);
     let named = learner.vectors().into_iter().filter_map(|(name, values)| {
         name.strip_suffix(".mean").map(|name| (name, values.to_vec()))
     });

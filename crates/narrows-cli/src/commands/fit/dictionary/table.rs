@@ -82,7 +82,10 @@ const KEYS: &[(&str, &str)] = &[
     ("dictionary.sparsity_weight", "relu, jumprelu, gated: weight of the penalty"),
     ("dictionary.target_l0", "relu, jumprelu, gated: the L0 that the weight is steered to"),
     ("dictionary.tied", "relu: the decoder is the encoder, rows of length 1"),
-    ("dictionary.decoder_norm", "weighted: free, and counted with the codes; unit: of jumprelu, gated, tied"),
+    (
+        "dictionary.decoder_norm",
+        "weighted: free, and counted with the codes; unit: of jumprelu, gated, tied",
+    ),
     ("dictionary.centred", "take the decoder's bias from the input; by default true"),
     ("dictionary.skip", "pass the input to the output through a matrix of its own"),
     ("dictionary.penalty", "jumprelu: step, tanh, quadratic"),

@@ -8,11 +8,12 @@
 //! Source: T. Conerly et al., Update on how we train SAEs (Transformer Circuits, April 2024) for ℓ. With a
 //! penalty half of all latents take part at first: together they should rebuild a row, not a multiple of it.
 
+use super::super::batch_top_k::Search;
 use super::super::latent_pass::{LatentParameters, bring_to_unit};
 use super::super::learned::Learned;
 use super::super::options::{DecoderNorm, DictionaryOptions, Kind};
 use super::super::start;
-use super::{Desk, Learner, Standing, centre};
+use super::{Learner, Standing, centre};
 use crate::compute::Matrix;
 use crate::random::Random;
 
@@ -23,16 +24,17 @@ const FREE_LENGTH: f32 = 0.1;
 const FIRST_L0: f64 = 4.0;
 
 impl Learner {
-    /// A dictionary of rows `(d)` for targets `(o)` with weights drawn from its seed, and c as given.
+    /// A dictionary of rows `(d)` for targets `(o)`, which are the rows or others, with weights drawn from its
+    /// seed, and c as given.
     pub(in super::super) fn new(
         options: DictionaryOptions,
-        input: usize,
+        (input, to_itself): (usize, bool),
         centre: Vec<f32>,
     ) -> Self {
         let (latents, output) = (options.latents, centre.len());
-        let centred = !options.tied && options.centred.unwrap_or(input == output);
+        let centred = !options.tied && options.centred.unwrap_or(to_itself);
         let mut encoder = unit_rows(options.seed, "encoder", latents, input);
-        let mut decoder = match input == output && centred || options.tied {
+        let mut decoder = match to_itself {
             true => encoder.clone(),
             false => unit_rows(options.seed, "decoder", latents, output),
         };
@@ -71,8 +73,9 @@ impl Learner {
             },
             widths: options.nested_widths(),
             centred,
+            to_itself,
             options,
-            desk: Desk::default(),
+            search: Search::default(),
         }
     }
 

@@ -81,14 +81,15 @@ pub(super) struct Learner {
     pub(super) standing: Standing,
     widths: Vec<usize>,
     centred: bool,
-    desk: Desk,
+    /// Whether the targets are the rows.
+    to_itself: bool,
+    search: Search,
 }
 
-/// What a step writes on, kept so that no step allocates it.
+/// What a step writes on, kept so that no step allocates it; nothing on it outlives a step.
 #[derive(Debug, Default)]
-struct Desk {
+pub(super) struct Desk {
     sifted: Sifted,
-    search: Search,
     codes: Codes,
     dense: Dense,
     kept: Kept,
@@ -101,36 +102,48 @@ struct Desk {
 
 impl Learner {
     /// Learns from one batch `(B, d)` with its targets `(B, o)`.
-    pub(super) fn step(&mut self, x: &Matrix, target: &Matrix, moment: &Moment) -> Came {
-        let (came, told) = self.judge(x, target, moment);
+    pub(super) fn step(
+        &mut self,
+        desk: &mut Desk,
+        x: &Matrix,
+        target: &Matrix,
+        moment: &Moment,
+    ) -> Came {
+        let (came, told) = self.judge(desk, x, target, moment);
         let before = self.standing.rows;
-        let came = self.learn(x, moment, came, told);
+        let came = self.learn(desk, x, moment, came, told);
         let mut times = self.options.resample_at.iter();
         if times.any(|&at| before < at && at <= self.standing.rows) {
-            self.resample(x, target);
+            self.resample(desk, x, target);
         }
         came
     }
 
     /// Draws the dead latents anew from the batch that was learned from.
-    fn resample(&mut self, x: &Matrix, target: &Matrix) {
+    fn resample(&mut self, desk: &Desk, x: &Matrix, target: &Matrix) {
         let (after, silent) = (self.options.dead_after, &mut self.standing.silent_for);
         let dead: Vec<usize> = (0..silent.len()).filter(|&own| silent[own] >= after).collect();
         dead.iter().for_each(|&latent| silent[latent] = 0);
-        let input = if self.centred { &self.desk.centred } else { x };
-        let batch = resample::Batch { input, target, output: &self.desk.output };
+        let input = if self.centred { &desk.centred } else { x };
+        let batch = resample::Batch { input, target, output: &desk.output };
         let first = first_number(&self.options);
         let mut random = Random::numbered(self.options.seed, "resample", &[self.standing.steps]);
         let length = first_length(self.options.norm());
-        let length = self.centred.then_some(length);
+        let length = self.to_itself.then_some(length);
         resample::resample(&mut self.parameters, &dead, &batch, (length, first), &mut random);
     }
 
     /// Forward and back to the codes; says also what the rows tell c.
-    fn judge(&mut self, x: &Matrix, target: &Matrix, moment: &Moment) -> (Came, Vec<f32>) {
-        let mut desk = std::mem::take(&mut self.desk);
+    fn judge(
+        &mut self,
+        desk: &mut Desk,
+        x: &Matrix,
+        target: &Matrix,
+        moment: &Moment,
+    ) -> (Came, Vec<f32>) {
+        let mut search = std::mem::take(&mut self.search);
         let input = centre(x, self.centre.value.row(0), self.centred, &mut desk.centred);
-        let weight = (self.standing.weight * moment.sparsity / x.rows() as f64) as f32;
+        let weight = self.weight(moment, x.rows());
         desk.magnitude.clear();
         if self.options.kind == Kind::Gated {
             let r = self.parameters.first.value.as_slice();
@@ -152,8 +165,8 @@ impl Learner {
             };
             (pass.run(&mut desk.dense, &mut desk.output, &mut desk.gradient), None)
         } else {
-            let (sifted, search) = (&mut desk.sifted, &mut desk.search);
-            let least = self.choose(input, &rule, moment.k, sifted, search);
+            let sifted = &mut desk.sifted;
+            let least = self.choose(input, &rule, moment.k, sifted, &mut search);
             desk.codes.fill(sifted.rows());
             let pass = RowPass {
                 rule,
@@ -185,7 +198,7 @@ impl Learner {
         let mut told = vec![0.0; desk.gradient.cols()];
         column_sums(&desk.gradient, 1.0, &mut told);
         told.truncate(target.cols());
-        self.desk = desk;
+        self.search = search;
         (Came { sums, revival, dead, gradient: 0.0 }, told)
     }
 
@@ -239,8 +252,14 @@ impl Learner {
     }
 
     /// From the codes to the parameters.
-    fn learn(&mut self, x: &Matrix, moment: &Moment, mut came: Came, mut told: Vec<f32>) -> Came {
-        let mut desk = std::mem::take(&mut self.desk);
+    fn learn(
+        &mut self,
+        desk: &mut Desk,
+        x: &Matrix,
+        moment: &Moment,
+        mut came: Came,
+        mut told: Vec<f32>,
+    ) -> Came {
         let skip = self.skip.as_ref().map(|_| {
             // As of c: the first columns are what all nested dictionaries tell together.
             let all = desk.gradient.view().slice_move(s![.., ..told.len()]);
@@ -248,7 +267,7 @@ impl Learner {
             multiply(all.t(), x.view(), gradient.view_mut());
             gradient
         });
-        let weight = (self.standing.weight * moment.sparsity / x.rows() as f64) as f32;
+        let weight = self.weight(moment, x.rows());
         let numbers = (self.parameters.first.value.clone(), self.parameters.second.value.clone());
         let bias = self.parameters.bias.value.clone();
         let norms = self.parameters.norms.clone();
@@ -291,13 +310,12 @@ impl Learner {
         if let (Some(own), Some(gradient)) = (&mut self.skip, skip) {
             step_whole(own, adam, gradient.as_slice());
         }
-        self.count(&desk, came.sums.active, x.rows());
+        self.count(desk, came.sums.active, x.rows());
         if let Some(target) = self.options.target_l0.filter(|_| self.options.steered()) {
             let l0 = came.sums.active as f64 / x.rows() as f64;
             let Standing { weight, beyond, .. } = &mut self.standing;
             (*weight, *beyond) = control::steer((*weight, *beyond), l0, target);
         }
-        std::mem::swap(&mut self.desk, &mut desk);
         came
     }
 
@@ -319,6 +337,13 @@ impl Learner {
             self.standing.density =
                 taking_part as f64 / (rows as f64 * self.options.latents as f64);
         }
+    }
+
+    /// λ/B of a step: one that is steered rises by itself.
+    fn weight(&self, moment: &Moment, rows: usize) -> f32 {
+        let steered = self.options.target_l0.is_some() && self.options.steered();
+        let part = if steered { 1.0 } else { moment.sparsity };
+        (self.standing.weight * part / rows as f64) as f32
     }
 
     /// Whether dead latents are revived.

@@ -28,7 +28,8 @@ fn compare(name: &str, options: &DictionaryOptions, output: usize, dead: &[usize
     let x = drawn("x", rows, input, 1.0);
     let target = if output == input { x.clone() } else { drawn("t", rows, output, 1.0) };
     for &density in densities(options) {
-        let mut learner = Learner::new(options.clone(), input, vec![0.0; output]);
+        let mut learner =
+            Learner::new(options.clone(), (input, input == output), vec![0.0; output]);
         let bias = drawn("b", latents, 1, 0.2);
         put(&mut learner, [("bias", bias.as_slice())]);
         if !options.tied {

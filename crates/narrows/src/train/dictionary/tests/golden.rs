@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::super::learner::{Learner, Moment};
+use super::super::learner::{Desk, Learner, Moment};
 use super::{densities, gradients, put};
 use crate::compute::Matrix;
 use crate::train::dictionary::DictionaryOptions;
@@ -52,7 +52,11 @@ impl Case {
 
     fn learner(&self, golden: &Golden) -> Learner {
         let output = self.targets.as_ref().unwrap_or(&self.rows).len() / golden.rows;
-        let mut learner = Learner::new(self.options.clone(), golden.input, vec![0.0; output]);
+        let mut learner = Learner::new(
+            self.options.clone(),
+            (golden.input, golden.input == output),
+            vec![0.0; output],
+        );
         put(&mut learner, self.parameters.iter().map(|(name, own)| (&name[..], &own[..])));
         learner
     }
@@ -122,7 +126,7 @@ fn three_clipped_steps_of_adam_are_those_of_pytorch() {
             let mut learner = case.learner(&golden);
             for &length in &case.gradient_lengths {
                 case.bring_about(&mut learner, density);
-                let came = learner.step(&x, &target, &moment);
+                let came = learner.step(&mut Desk::default(), &x, &target, &moment);
                 assert!(length > golden.gradient_clip, "nothing would be clipped");
                 compare_one(&format!("{name}: length"), came.gradient, length);
             }

@@ -1,6 +1,6 @@
 //! What is kept of a dictionary is for rows as they are, though it learned from scaled ones.
 
-use super::super::learner::Learner;
+use super::super::learner::{Desk, Learner};
 use super::{STILL, drawn, one_of_each, put};
 use crate::compute::Matrix;
 use crate::model::Autoencoder;
@@ -17,7 +17,8 @@ fn times(matrix: &Matrix, factor: f32) -> Matrix {
 /// `Σ‖t − y‖²` and the codes that are not zero, as the learner has them of scaled rows and as what is kept
 /// has them of the rows themselves.
 fn compare(what: &str, learner: &mut Learner, x: &Matrix, target: &Matrix, scales: [f32; 2]) {
-    let came = learner.step(&times(x, scales[0]), &times(target, scales[1]), &STILL);
+    let came =
+        learner.step(&mut Desk::default(), &times(x, scales[0]), &times(target, scales[1]), &STILL);
     // A threshold is exceeded, and the least of the batch is to be among the codes.
     learner.standing.threshold = learner.standing.threshold.map(|own| own * (1.0 - 1e-5));
     let kept = learner.dictionary(scales);
@@ -37,7 +38,7 @@ fn a_dictionary_says_of_rows_what_it_learned_of_scaled_ones() {
     for (name, options) in one_of_each(latents) {
         let x = drawn("x", rows, input, 3.0);
         let centre = drawn("c", 1, input, 0.5);
-        let mut learner = Learner::new(options, input, vec![0.0; input]);
+        let mut learner = Learner::new(options, (input, true), vec![0.0; input]);
         put(&mut learner, [("bias", drawn("b", 1, latents, 0.2).row(0))]);
         if !learner.options.tied {
             put(&mut learner, [("centre", centre.row(0))]);
@@ -55,7 +56,7 @@ fn a_transcoder_says_of_rows_what_it_learned_of_scaled_ones() {
             continue;
         }
         let (x, target) = (drawn("x", rows, input, 3.0), drawn("t", rows, output, 0.5));
-        let mut learner = Learner::new(options, input, vec![0.0; output]);
+        let mut learner = Learner::new(options, (input, input == output), vec![0.0; output]);
         put(
             &mut learner,
             [
