@@ -247,6 +247,7 @@ fn mistakes_are_told_as_such() {
         (&format!("evaluate run --data {SET} --corrupt"), "a sparse dictionary; leave it out"),
         ("evaluate pca --data demo:digits --against run", "where --against is given"),
         ("evaluate pca --data demo:digits --baselines", "where --baselines is given"),
+        (&format!("evaluate run --data {SET} --target {SET} --baselines"), "a transcoder"),
     ];
     let before = desk.everything();
     for (line, told) in cases {
@@ -289,6 +290,18 @@ fn the_atoms_of_pictures_are_pictures() {
     let alive = 48 - found["dead"].as_u64().unwrap() as usize;
     assert_eq!(section(&html, "Atoms").matches("<img").count(), alive);
     assert!(html.contains("only for sets whose truth is known"));
+}
+
+/// On the page as in `evaluate`, PCA is fitted on the rows of the training, not on those that are measured.
+#[test]
+fn the_page_and_the_scores_compare_with_the_same_pca() {
+    let desk = fitted("--set dictionary.k=3");
+    let found = desk.json(&format!("evaluate run --data {HELD_OUT} --json -q"));
+    let pca = found["pca"]["squared_error_per_row"].as_f64().unwrap();
+    desk.narrows(&format!("report run --data {HELD_OUT} -q"));
+    let html = std::fs::read_to_string(desk.path("run/report.html")).unwrap();
+    let told = narrows::report::number(pca);
+    assert!(section(&html, "Scores").contains(&format!(">{told}</td>")), "{told}: {html}");
 }
 
 #[test]

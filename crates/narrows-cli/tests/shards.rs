@@ -21,6 +21,31 @@ fn refused(desk: &Desk, line: &str, code: i32) -> String {
     message
 }
 
+/// More shards than files that may be open.
+#[test]
+#[cfg(unix)]
+fn a_store_of_many_shards_needs_few_open_files() {
+    let desk = Desk::new();
+    desk.write("a.npy", npy(300, 2, &numbers(600)));
+    desk.narrows("shards pack a.npy --out store --rows-per-shard 1 -q");
+    let with_files = |most: usize| {
+        let line = "fit -q --data store --set model.components=1 --out run";
+        let limited = format!("ulimit -n {most}; exec {NARROWS} {line}");
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &limited]).current_dir(desk.path("")).output().unwrap()
+    };
+    let output = with_files(290);
+    assert!(output.status.success(), "{}", desk.without_path(&output.stderr));
+    let of_shards = std::fs::read(desk.path("run/weights.safetensors")).unwrap();
+    desk.narrows("fit -q --data a.npy --set model.components=1 --out run");
+    assert!(of_shards == std::fs::read(desk.path("run/weights.safetensors")).unwrap());
+    let output = with_files(100);
+    let message = desk.without_path(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("ulimit -n"), "{message}");
+    assert!(message.contains("--rows-per-shard"), "{message}");
+}
+
 #[test]
 fn inputs_are_packed_told_of_and_used_by_other_commands() {
     let desk = Desk::new();

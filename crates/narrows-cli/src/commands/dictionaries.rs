@@ -1,5 +1,7 @@
 //! Sparse dictionaries as they lie on the disk, one or a sweep, and the rows that go through them.
 
+mod pca;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -16,6 +18,11 @@ use serde_json::Value;
 
 use super::Output;
 use super::bar::Bar;
+
+pub(super) use pca::pca;
+
+/// Numbers in a sample of rows that is held, at most.
+pub(super) const NUMBERS: usize = 1 << 25;
 
 /// What a library other than narrows leaves beside a dictionary.
 const FOREIGN: &[&str] = &[

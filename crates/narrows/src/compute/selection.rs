@@ -1,7 +1,7 @@
 //! What remains of dense rows when codes are made of them, and what sparse rows add up to.
 //!
 //! ```text
-//! keep_top      the k largest positive entries of a row, or the k farthest from zero
+//! keep_top      the k largest entries of a row, whatever their sign; keep_farthest: the k farthest from zero
 //! combine       y = Σⱼ zⱼ·Dⱼ + c         z: sparse (rows, n)   D: (n, o)   c: (o)   y: (rows, o)
 //! transposed    (n, d) from (d, n)
 //! ```

@@ -12,15 +12,17 @@
 //! sweep = "k=16,32,64; seed=0..2"      # every table with every combination of these
 //! ```
 //!
-//! The axes of a sweep are parted by semicolons. Each is a key of a dictionary, `alpha` and `width` standing
-//! for `sparsity_weight` and `latents`, and its values: a list `1x,2x,4x`, whole numbers `0..4` with both
-//! ends, or `1e-4..1e-2 log 8`, eight numbers with equal ratios, or `0.1..0.9 linear 5`.
+//! How a sweep is written, and which dictionaries it makes: see `sweep`.
+
+mod sweep;
+
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::reading::{check_keys, lay_over};
-use crate::data::{self, Dataset, OpenOptions, Source, did_you_mean};
+use crate::data::{self, Dataset, OpenOptions, Source};
 use crate::error::{Error, Result};
 use crate::train::dictionary::{
     DictionaryCheckpoint, DictionaryObserver, DictionaryOptions, DictionaryTask,
@@ -79,7 +81,6 @@ pub enum OnlyDictionary {
 const READ_BY: &[(&str, &[&str])] = &[
     ("k", &["topk", "batchtopk", "matryoshka"]),
     ("sparsity_weight", &["relu", "jumprelu", "gated"]),
-    ("target_l0", &["relu", "jumprelu", "gated"]),
     ("tied", &["relu"]),
     ("penalty", &["jumprelu"]),
     ("threshold", &["jumprelu"]),
@@ -87,10 +88,9 @@ const READ_BY: &[(&str, &[&str])] = &[
     ("tanh_scale", &["jumprelu"]),
     ("slope_to_encoder", &["jumprelu"]),
     ("widths", &["matryoshka"]),
+    ("revival_weight", &["topk", "batchtopk", "matryoshka", "jumprelu", "gated"]),
+    ("revival_k", &["topk", "batchtopk", "matryoshka", "jumprelu", "gated"]),
 ];
-
-/// Words of a sweep that stand for keys.
-const ALSO: &[(&str, &str)] = &[("alpha", "sparsity_weight"), ("width", "latents")];
 
 impl DictionaryRecipe {
     /// Whether what was given asks for dictionaries.
@@ -102,14 +102,21 @@ impl DictionaryRecipe {
     ///
     /// # Errors
     /// If a key is unknown, named with the nearest one, a value does not fit, or a key is given that would
-    /// not be read.
+    /// not be read. What depends on the columns of a row is refused by [`DictionaryRecipe::dictionaries`].
     pub fn from_value(given: &Value) -> Result<Self> {
         let mut given = given.clone();
-        let tables = given.get("dictionary").cloned();
-        given["dictionary"] = match tables {
-            Some(Value::Array(tables)) => json!(tables),
+        given["dictionary"] = match given.get("dictionary") {
+            None => json!([{}]),
             Some(table @ Value::Object(_)) => json!([table]),
-            _ => json!([{}]),
+            Some(Value::Array(tables)) if tables.iter().all(Value::is_object) => json!(tables),
+            Some(other) => {
+                return Err(Error::mistake(
+                    "read the recipe",
+                    "`dictionary` to be a table, or a list of tables",
+                    other.to_string(),
+                    "write [dictionary], or [[dictionary]] for each of several",
+                ));
+            }
         };
         let mut whole = plain(&Self::default());
         let bare = given.as_object().into_iter().flatten().filter(|(key, _)| *key != "dictionary");
@@ -117,56 +124,54 @@ impl DictionaryRecipe {
         lay_over(&mut whole, &given);
         let recipe: Self = serde_json::from_value(whole).map_err(misfit)?;
         recipe.train.check()?;
-        // Any width shows what is wrong with the tables, before the rows are known.
-        recipe.dictionaries(64)?;
+        for table in sweep::tables(&recipe.dictionary, recipe.sweep.as_deref())? {
+            recipe.dictionary(&table, None)?;
+        }
         Ok(recipe)
     }
 
     /// The dictionaries that it asks for, of rows of so many columns, in the order of the tables and of the
-    /// sweep, whose last axis changes first.
+    /// sweep, whose last axis changes first; none of them twice.
     ///
     /// # Errors
     /// If a key is unknown or would not be read, or a value does not fit.
     pub fn dictionaries(&self, columns: usize) -> Result<Vec<DictionaryOptions>> {
-        let axes = match &self.sweep {
-            Some(sweep) => sweep_axes(sweep)?,
-            None => Vec::new(),
-        };
-        let mut tables = self.dictionary.clone();
-        for (key, values) in &axes {
-            let with = |table: &Value, value: &Value| {
-                let mut table = table.clone();
-                table[key] = value.clone();
-                table
-            };
-            tables = tables
-                .iter()
-                .flat_map(|table| values.iter().map(|value| with(table, value)))
-                .collect();
-        }
-        tables.iter().map(|table| self.dictionary(table, columns)).collect()
+        let tables = sweep::tables(&self.dictionary, self.sweep.as_deref())?;
+        let made = tables.iter().map(|table| self.dictionary(table, Some(columns)));
+        let mut made = made.collect::<Result<Vec<_>>>()?;
+        let mut met = HashSet::new();
+        made.retain(|own| met.insert(plain(own).to_string()));
+        Ok(made)
     }
 
-    fn dictionary(&self, table: &Value, columns: usize) -> Result<DictionaryOptions> {
+    /// What a table asks for. Where the columns are not known, latents that are a multiple of them stand
+    /// for any number, and nothing is refused that depends on it.
+    fn dictionary(&self, table: &Value, columns: Option<usize>) -> Result<DictionaryOptions> {
         let mut whole = plain(&DictionaryOptions::default());
         whole["seed"] = json!(self.seed);
-        whole["latents"] = json!(USUAL_LATENTS);
-        check_keys(table, &whole, "dictionary")?;
+        let usual = json!(USUAL_LATENTS);
+        let given = table.get("latents").unwrap_or(&usual);
+        let relative = given.is_string();
         lay_over(&mut whole, table);
-        whole["latents"] = latents(&whole["latents"], columns)?;
-        let options: DictionaryOptions = serde_json::from_value(whole.clone()).map_err(misfit)?;
-        let kind = whole["kind"].as_str().unwrap_or_default();
-        let unread =
-            READ_BY.iter().find(|(key, kinds)| table.get(key).is_some() && !kinds.contains(&kind));
-        if let Some((key, kinds)) = unread {
-            return Err(Error::mistake(
-                "read the recipe",
-                format!("`dictionary.kind` to be {} where `{key}` is given", kinds.join(" or ")),
-                format!("`{kind}`, which does not read it"),
-                "leave it out",
-            ));
+        whole["latents"] = latents(given, columns)?;
+        let kind = sweep::kind_of(table)?;
+        let target = whole["target_l0"].clone();
+        if Self::reads(&kind, "k") && !target.is_null() {
+            if table.get("k").is_some() {
+                return Err(Error::mistake(
+                    "read the recipe",
+                    format!("k or target_l0, which is k where kind = \"{kind}\""),
+                    "both",
+                    "leave one of them out",
+                ));
+            }
+            whole["k"] = target;
+            whole["target_l0"] = Value::Null;
         }
-        options.check()?;
+        let options: DictionaryOptions = serde_json::from_value(whole).map_err(misfit)?;
+        if columns.is_some() || !relative {
+            options.check()?;
+        }
         Ok(options)
     }
 
@@ -228,11 +233,15 @@ fn misfit(error: serde_json::Error) -> Error {
     )
 }
 
-/// A number of latents, or `8x`: so many times the columns.
-fn latents(given: &Value, columns: usize) -> Result<Value> {
+/// A number of latents, or `8x`: so many times the columns, 1 where those are not known.
+fn latents(given: &Value, columns: Option<usize>) -> Result<Value> {
     let Some(text) = given.as_str() else { return Ok(given.clone()) };
     let times = text.strip_suffix('x').and_then(|times| times.parse::<f64>().ok());
-    match times.map(|times| (times * columns as f64).round()) {
+    let latents = times.filter(|times| times.is_finite() && *times > 0.0).map(|times| {
+        let latents = columns.map(|columns| (times * columns as f64).round());
+        latents.unwrap_or(1.0)
+    });
+    match latents {
         Some(latents) if (1.0..1e9).contains(&latents) => Ok(json!(latents as usize)),
         _ => Err(Error::mistake(
             "read the recipe",
@@ -243,121 +252,5 @@ fn latents(given: &Value, columns: usize) -> Result<Value> {
     }
 }
 
-/// Keys and their values, in the order in which they are written.
-fn sweep_axes(text: &str) -> Result<Vec<(String, Vec<Value>)>> {
-    let known = plain(&DictionaryOptions::default());
-    let axes = text.split(';').map(str::trim).filter(|axis| !axis.is_empty());
-    let axes = axes.map(|axis| {
-        let refuse = |got: String, remedy: String| {
-            let expected = "axes such as `alpha=1e-4..1e-2 log 8; width=1x,2x; seed=0..4`";
-            Err(Error::mistake("read the sweep", expected, got, remedy))
-        };
-        let Some((key, values)) = axis.split_once('=') else {
-            return refuse(format!("'{axis}'"), "write a key, '=' and values".to_owned());
-        };
-        let key = key.trim();
-        let key = ALSO.iter().find(|(word, _)| *word == key).map_or(key, |(_, key)| key);
-        let names = known.as_object().map(Map::keys).into_iter().flatten().map(String::as_str);
-        if known.get(key).is_none() {
-            return refuse(format!("the key '{key}'"), did_you_mean(key, names));
-        }
-        match axis_values(values.trim()) {
-            Some(values) => Ok((key.to_owned(), values)),
-            None => refuse(format!("'{axis}'"), "correct its values".to_owned()),
-        }
-    });
-    axes.collect()
-}
-
-/// The values of an axis; `None` where they cannot be read.
-fn axis_values(text: &str) -> Option<Vec<Value>> {
-    let Some((from, rest)) = text.split_once("..") else {
-        let values: Vec<Value> = text.split(',').map(|value| one_value(value.trim())).collect();
-        return values.iter().all(|value| *value != json!("")).then_some(values);
-    };
-    let words: Vec<&str> = rest.split_whitespace().collect();
-    let from: f64 = from.trim().parse().ok()?;
-    let to: f64 = words.first()?.parse().ok()?;
-    match words[1..] {
-        [] if from.fract() == 0.0 && to.fract() == 0.0 && to - from < 1e6 => {
-            let numbers = from as i64..=to as i64;
-            (from <= to).then(|| numbers.map(|number| json!(number)).collect())
-        }
-        [how, count] => {
-            let count: usize =
-                count.parse().ok().filter(|count| (2..=1_000_000).contains(count))?;
-            let part = |index: usize| index as f64 / (count - 1) as f64;
-            let value = |index: usize| match how {
-                "log" if from > 0.0 && to > 0.0 => Some(from * (to / from).powf(part(index))),
-                "linear" => Some(from + (to - from) * part(index)),
-                _ => None,
-            };
-            (0..count).map(|index| value(index).map(|value| json!(value))).collect()
-        }
-        _ => None,
-    }
-}
-
-/// A number where it is one, else a word.
-fn one_value(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| json!(text))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Result<DictionaryRecipe> {
-        DictionaryRecipe::from_value(&serde_json::from_str(text).expect("legal JSON"))
-    }
-
-    #[test]
-    fn a_sweep_is_every_combination_the_last_axis_first() {
-        let recipe = read(
-            r#"{"dictionary": {"kind": "relu"},
-                "sweep": "alpha=1e-4..1e-2 log 3; width=1x,2x; seed=0..1"}"#,
-        );
-        let all = recipe.and_then(|recipe| recipe.dictionaries(10)).expect("a legal recipe");
-        let found: Vec<(f64, usize, u64)> =
-            all.iter().map(|own| (own.sparsity_weight, own.latents, own.seed)).collect();
-        let mut expected = Vec::new();
-        for weight in [1e-4, 1e-3, 1e-2] {
-            for latents in [10, 20] {
-                expected.extend([(weight, latents, 0), (weight, latents, 1)]);
-            }
-        }
-        let close = |a: &(f64, usize, u64), b: &(f64, usize, u64)| {
-            (a.0 / b.0 - 1.0).abs() < 1e-12 && (a.1, a.2) == (b.1, b.2)
-        };
-        assert_eq!(found.len(), 12);
-        assert!(found.iter().zip(&expected).all(|(a, b)| close(a, b)), "{found:?}");
-    }
-
-    #[test]
-    fn several_tables_are_several_dictionaries() {
-        let recipe =
-            read(r#"{"seed": 3, "dictionary": [{"kind": "topk", "k": 5}, {"latents": "4x"}]}"#);
-        let all = recipe.and_then(|recipe| recipe.dictionaries(10)).expect("a legal recipe");
-        assert_eq!((all[0].k, all[0].latents, all[0].seed), (5.0, 80, 3));
-        assert_eq!(all[1].latents, 40);
-    }
-
-    #[test]
-    fn what_cannot_be_is_refused_by_name() {
-        for (text, told) in [
-            (r#"{"dictionary": {"kidn": "topk"}}"#, "did you mean 'kind'"),
-            (r#"{"dictionary": {"kind": "topk", "tied": true}}"#, "`tied` is given"),
-            (r#"{"dictionary": {"latents": "8y"}}"#, "'8y'"),
-            (r#"{"dictionary": {"kind": "topk", "k": 0}}"#, "k: 0 to latents"),
-            (r#"{"sweep": "kk=1,2"}"#, "did you mean 'k'"),
-            (r#"{"sweep": "k=1,,2"}"#, "'k=1,,2'"),
-            (r#"{"sweep": "k=5..1"}"#, "'k=5..1'"),
-            (r#"{"sweep": "k"}"#, "write a key"),
-            (r#"{"train": {"batch_size": 0}}"#, "train.batch_size"),
-            (r#"{"train": {"epochs": 3}}"#, "'epochs'"),
-        ] {
-            let said = read(text).expect_err(text).to_string();
-            assert!(said.contains(told), "{text}: {said}");
-        }
-    }
-}
+mod tests;

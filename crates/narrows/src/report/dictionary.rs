@@ -204,7 +204,8 @@ fn scores_of(report: &DictionaryReport) -> Section {
             row.insert(2, same.map_or_else(|| "—".to_owned(), |other| number(other.value)));
         }
         section.text.push(
-            "PCA has as many components as latents fire in a row on average, fitted on these rows."
+            "PCA has as many components as latents fire in a row on average, fitted on rows that the dictionary \
+             was trained on."
                 .to_owned(),
         );
     }

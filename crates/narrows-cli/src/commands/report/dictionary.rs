@@ -5,16 +5,15 @@ use std::path::Path;
 use anyhow::Result;
 use narrows::Error;
 use narrows::compute::row_norms;
-use narrows::data::{self, Chosen, OpenOptions};
-use narrows::evaluate::{Baselines, DictionaryScores, evaluate};
-use narrows::model::pca::{Components, PcaOptions};
-use narrows::model::{Autoencoder, Dictionary, Model, Pca};
+use narrows::data::OpenOptions;
+use narrows::evaluate::{Baselines, DictionaryScores};
+use narrows::model::{Autoencoder, Dictionary};
 use narrows::report::{
-    DictionaryReport, LatentUse, MeasuredOn, Score, SweepReport, dictionary_page, sweep_page,
+    DictionaryReport, LatentUse, MeasuredOn, SweepReport, dictionary_page, sweep_page,
 };
 use narrows::train::dictionary::DictionaryRecord;
 
-use super::super::dictionaries::{Rows, Shelf, alike, baseline_name, open};
+use super::super::dictionaries::{Rows, Shelf, alike, baseline_name, open, pca};
 use super::super::{Output, fit};
 use super::ReportArgs;
 use super::last_part;
@@ -89,6 +88,8 @@ fn one(shelf: &Shelf, rows: &Rows) -> Result<String> {
     let dictionary = open(&shelf.folder)?;
     let found = rows.measure(&dictionary)?;
     let (most_used, least_used) = used(&dictionary, &found);
+    let pca = pca(shelf, rows, found.l0)?
+        .map(|(components, found)| (components, scores::scores(&found, &found.scores)));
     let image = rows.image().filter(|_| dictionary.output_dim() == dictionary.input_dim());
     let atoms = match image {
         Some(_) => by_rate(&found).into_iter().take(ATOMS).collect(),
@@ -103,7 +104,7 @@ fn one(shelf: &Shelf, rows: &Rows) -> Result<String> {
         command: fit::dictionary_command(&shelf.config)?,
         configuration: shelf.config.clone(),
         scores: dictionary_scores(&found),
-        pca: pca(rows, found.l0)?,
+        pca,
         history: history(&shelf.folder)?,
         most_used,
         least_used,
@@ -133,21 +134,6 @@ fn used(dictionary: &Dictionary, found: &DictionaryScores) -> (Vec<LatentUse>, V
     let (most, others) = by_rate.split_at(LISTED.min(by_rate.len()));
     let listed = |latents: &mut dyn Iterator<Item = &usize>| latents.map(|&j| told(j)).collect();
     (listed(&mut most.iter()), listed(&mut others.iter().rev().take(LISTED)))
-}
-
-/// PCA of the rows with as many components as latents fire in a row; `None` where rows are turned into
-/// others.
-fn pca(rows: &Rows, l0: f64) -> Result<Option<(usize, Vec<Score>)>> {
-    let source = &*rows.dataset.rows;
-    let places = data::evenly(source.rows(), MEASURED);
-    let components = (l0.round() as usize).min(source.dim()).min(places.len());
-    if components == 0 || rows.targets.is_some() {
-        return Ok(None);
-    }
-    let options = PcaOptions { components: Components::Count(components), ..Default::default() };
-    let pca = Model::Pca(Pca::fit_source(&Chosen { source, places: &places }, &options)?);
-    let found = rows.with(|rows| evaluate(rows, &pca, None, None))?;
-    Ok(Some((components, scores::scores(&found, &found.scores))))
 }
 
 fn history(folder: &Path) -> Result<Vec<DictionaryRecord>> {

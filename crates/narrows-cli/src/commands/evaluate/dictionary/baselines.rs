@@ -1,42 +1,14 @@
-//! What is lost without a dictionary: PCA with as many components, and baselines of as many codes in a row.
+//! What is lost without a dictionary: baselines of as many codes in a row.
 
 use std::io::Write;
 
 use anyhow::Result;
-use narrows::data::{self, Chosen, OpenOptions};
-use narrows::evaluate::{Baselines, Scores};
-use narrows::model::pca::{Components, PcaOptions};
-use narrows::model::{Model, Pca};
+use narrows::evaluate::Baselines;
 
-use super::super::super::dictionaries::{Rows, Shelf, baseline_name};
+use super::super::super::dictionaries::{Rows, baseline_name};
 use super::super::super::table::table;
 use super::super::super::{Screen, figure};
-use super::{NUMBERS, SEED};
-
-/// Rows of the training data that PCA is fitted on, at most.
-const PCA_ROWS: usize = 50_000;
-
-/// What PCA with as many components keeps, fitted on an even sample of the training rows; `None` where
-/// there are none, or a row is turned into another.
-pub(super) fn pca(shelf: &Shelf, rows: &Rows, l0: f64) -> Result<Option<(usize, Scores)>> {
-    let (Some(path), None) = (shelf.trained_on(), &rows.targets) else { return Ok(None) };
-    let Ok(trained) = data::open(path, &OpenOptions::default()) else { return Ok(None) };
-    let source = &*trained.rows;
-    if source.dim() != rows.dataset.rows.dim() {
-        return Ok(None);
-    }
-    let most = PCA_ROWS.min(NUMBERS / source.dim().max(1)).max(1);
-    let places = data::evenly(source.rows(), most);
-    let components = (l0.round() as usize).min(source.dim()).min(places.len());
-    if components == 0 {
-        return Ok(None);
-    }
-    let options = PcaOptions { components: Components::Count(components), ..Default::default() };
-    let pca = Pca::fit_source(&Chosen { source, places: &places }, &options)?;
-    let found =
-        rows.with(|rows| narrows::evaluate::evaluate(rows, &Model::Pca(pca), None, None))?;
-    Ok(Some((components, found.scores)))
-}
+use super::SEED;
 
 /// The baselines at some L0.
 pub(super) fn baselines(rows: &Rows, l0: &[f64], latents: usize) -> Result<Baselines> {

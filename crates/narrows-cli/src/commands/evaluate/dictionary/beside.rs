@@ -10,11 +10,11 @@ use narrows::evaluate::{DictionaryLikeness, Probe, Probes, compare_dictionaries}
 use narrows::model::Dictionary;
 use serde_json::{Value, json};
 
-use super::super::super::dictionaries::{Rows, open};
+use super::super::super::dictionaries::{NUMBERS, Rows, open};
 use super::super::super::table::table;
 use super::super::super::{Screen, figure};
 use super::super::EvaluateArgs;
-use super::{NUMBERS, SEED};
+use super::SEED;
 
 /// Rows that probes learn from and are measured on, at most.
 const PROBED: usize = 10_000;

@@ -12,8 +12,6 @@ use narrows::data::OpenOptions;
 use super::super::dictionaries::{Rows, Shelf};
 use super::EvaluateArgs;
 
-/// Numbers in a sample of rows that is held, at most.
-const NUMBERS: usize = 1 << 25;
 /// Names the split of the rows of probes, and random directions.
 const SEED: u64 = 0;
 
@@ -34,6 +32,15 @@ pub(super) fn run(args: &EvaluateArgs, shelf: &Shelf) -> Result<()> {
             "the rows that should come out of a transcoder",
             "none",
             "give --target PATH",
+        )
+        .into());
+    }
+    if args.baselines && target.is_some() {
+        return Err(Error::mistake(
+            "evaluate",
+            "rows that are rebuilt where --baselines is given",
+            "a transcoder, which turns them into others; baselines rebuild the rows themselves",
+            "leave it out",
         )
         .into());
     }

@@ -7,12 +7,12 @@ use narrows::evaluate::{Baselines, DictionaryScores, Scores};
 use narrows::model::{Autoencoder, Dictionary};
 use serde_json::{Value, json};
 
-use super::super::super::dictionaries::{Rows, Shelf, open};
+use super::super::super::dictionaries::{Rows, Shelf, open, pca};
 use super::super::super::report::dictionary_scores;
 use super::super::super::table::table;
 use super::super::super::{Screen, figure};
 use super::super::{EvaluateArgs, remember};
-use super::baselines::{baselines, pca, print_baselines};
+use super::baselines::{baselines, print_baselines};
 use super::beside::{Beside, FoundBeside, likeness, print_lines};
 
 /// What one dictionary came to.
@@ -32,7 +32,7 @@ pub(super) fn evaluate(args: &EvaluateArgs, shelf: &Shelf, rows: &Rows) -> Resul
     let beside = beside.measure(&dictionary)?;
     let scores = rows.measure(&dictionary)?;
     let found = Found {
-        pca: pca(shelf, rows, scores.l0)?,
+        pca: pca(shelf, rows, scores.l0)?.map(|(components, found)| (components, found.scores)),
         beside,
         baselines: args
             .baselines

@@ -120,9 +120,12 @@ fn verify(path: &str, args: &FitArgs) -> Result<()> {
     let begin = Instant::now();
     let checks = data::verify_shards(&folder)?;
     data::refuse_damaged(&folder, &checks)?;
+    let bytes: u64 = data::Manifest::read(&folder)?.shards.iter().map(|shard| shard.bytes).sum();
     args.output.say(format!(
-        "{path}: {} shards are as they were written ({:.1} s; --unverified leaves this out)",
+        "{path}: {} shards are as they were written ({:.3} GB read for their hashes and once more for numbers \
+         that are not finite, {:.1} s; --unverified leaves this out)",
         checks.len(),
+        bytes as f64 / 1e9,
         begin.elapsed().as_secs_f64()
     ));
     Ok(())
@@ -272,7 +275,7 @@ impl Made<'_> {
             count(self.rows_per_second()),
             match self.learned.bytes_read {
                 0 => String::new(),
-                bytes => format!(", {:.3} GB read", bytes as f64 / 1e9),
+                bytes => format!(", {:.3} GB read while learning", bytes as f64 / 1e9),
             },
         )?;
         Ok(())

@@ -80,7 +80,10 @@ const KEYS: &[(&str, &str)] = &[
     ("dictionary.latents", "a number, or a multiple of the columns"),
     ("dictionary.k", "topk, batchtopk, matryoshka: codes of a row"),
     ("dictionary.sparsity_weight", "relu, jumprelu, gated: weight of the penalty"),
-    ("dictionary.target_l0", "relu, jumprelu, gated: the L0 that the weight is steered to"),
+    (
+        "dictionary.target_l0",
+        "the L0 that the weight is steered to; of topk, batchtopk, matryoshka k",
+    ),
     ("dictionary.tied", "relu: the decoder is the encoder, rows of length 1"),
     (
         "dictionary.decoder_norm",
