@@ -5,11 +5,13 @@
 
 Rows are those of `demo:superposition`, the generator in the spirit of SynthSAEBench: 16,384 features in
 768 columns, of which 4,096 latents can hold a quarter. They are packed once, as f32, into a store in FOLDER.
-narrows trains all kinds and seeds from one pass over it; SAELens trains one dictionary of each kind with
-its own trainer, on the same batches in the stored order, with the same learning rate, schedule, batch, window
-for dead latents, initial threshold, bandwidth and length of the decoder's rows. Where a penalty makes codes sparse, it is given the weight
-that narrows found for the L0 that is aimed at. Both are then measured by `narrows evaluate` on rows that
-neither saw.
+narrows trains all kinds and seeds from one pass over it in the stored order; SAELens trains a dictionary of
+each kind and seed with its own trainer on the same rows in that order, after the eight batches from which it
+takes their scale. Both have the same learning rate, schedule, batch, window for dead latents, initial
+threshold and bandwidth; where a penalty makes codes sparse, SAELens is given the weight that narrows found
+for the L0 that is aimed at. Beginnings are each library's own (the encoder of SAELens is 0.1 long where
+narrows' is 1), and so is the weight of the loss that revives dead latents (1 and 1/32). Both are then
+measured by `narrows evaluate` on rows that neither saw.
 
 A finished folder is not trained again.
 """
@@ -20,7 +22,7 @@ import pathlib
 import statistics
 import subprocess
 import sys
-import time
+from importlib import metadata
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NARROWS = os.environ.get("NARROWS", ROOT / "target" / "release" / "narrows")
@@ -73,12 +75,13 @@ log_every = {ROWS // 10}
 
 
 def train_narrows(folder):
+    """The runs of each kind."""
     out = folder / "narrows"
     if not out.exists():
         (folder / "recipe.toml").write_text(recipe(folder / "store"))
         narrows("fit", folder / "recipe.toml", "--out", out)
-    return [(kind, out / "dictionaries" / str(place * SEEDS + seed))
-            for place, kind in enumerate(KINDS) for seed in range(SEEDS)]
+    runs = sorted((out / "dictionaries").iterdir(), key=lambda run: int(run.name))
+    return {kind: runs[place * SEEDS:(place + 1) * SEEDS] for place, kind in enumerate(KINDS)}
 
 
 def last(run):
@@ -102,14 +105,17 @@ def batches(store):
                         kept = kept[BATCH:]
 
 
-def train_saelens(kind, weight, folder):
-    """Trains a dictionary of SAELens; says its rows per second."""
+def train_saelens(kind, seed, weight, folder):
+    """Trains a dictionary of SAELens; says its folder."""
+    out = folder / f"saelens-{kind}-{seed}"
+    if out.exists():
+        return out
     import sae_lens as sl
     import torch
     from sae_lens.config import LoggingConfig, SAETrainerConfig
     from sae_lens.training.sae_trainer import SAETrainer
 
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     steps = ROWS // BATCH
     size = {"d_in": DIM, "d_sae": LATENTS, "normalize_activations": "expected_average_only_in"}
     rising = {"l0_warm_up_steps": int(WARM_UP * steps)}
@@ -129,28 +135,25 @@ def train_saelens(kind, weight, folder):
         lr_warm_up_steps=int(WARM_UP * steps), lr_decay_steps=int(DECAY * steps),
         dead_feature_window=DEAD_AFTER // BATCH, n_batches_for_norm_estimate=8,
         logger=LoggingConfig(log_to_wandb=False))
-    start = time.perf_counter()
     SAETrainer(config, sae, batches(folder / "store")).fit()
-    speed = steps * BATCH / (time.perf_counter() - start)
-    out = folder / f"saelens-{kind}"
     sae.save_inference_model(str(out))
-    (out / "speed.json").write_text(json.dumps(speed))
+    return out
 
 
-def measure(run, folder):
+def measure(run):
     """Scores of a dictionary on rows that nobody saw."""
     return json.loads(narrows("evaluate", run, "--data", generator(HELD_OUT, ROWS), "--json"))
 
 
-def line(kind, side, scores, speed):
-    def middle(name, *path):
-        values = [score[name] if not path else score[name][path[0]] for score in scores]
+def line(kind, side, scores):
+    def middle(values):
         text = f"{statistics.mean(values):.3f}"
         return text + (f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else "")
 
-    cells = [middle("truth", name) for name in ("f1", "mcc", "mmcs")]
-    cells += [middle("fraction_variance_unexplained"), middle("l0"), middle("dead_share")]
-    print(f"| {kind} | {side} | " + " | ".join(cells) + f" | {speed:,.0f} |", flush=True)
+    cells = [middle([own["truth"][name] for own in scores]) for name in ("f1", "mcc", "mmcs")]
+    names = ("fraction_variance_unexplained", "l0", "dead_share")
+    cells += [middle([own[name] for own in scores]) for name in names]
+    print(f"| {kind} | {side} | " + " | ".join(cells) + " |", flush=True)
 
 
 def main():
@@ -158,20 +161,19 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "store").exists():
         narrows("shards", "pack", generator(ROWS), "--element", "f32", "--out", folder / "store")
+    packed = json.loads((folder / "store" / "shards.json").read_text())["rows"]
+    if packed != ROWS:
+        sys.exit(f"{folder}/store has {packed} rows: give --rows {packed}, or another folder")
     runs = train_narrows(folder)
-    print(f"{ROWS:,} rows, batch {BATCH}, learning rate {RATE:g}; {HELD_OUT:,} rows held out\n")
-    print("| kind | trained by | F1 | MCC | MMCS to the truth | FVU | L0 | dead | rows/s of one |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for kind in KINDS:
-        own = [run for name, run in runs if name == kind]
-        history = [json.loads(text) for text in (own[0] / "history.jsonl").open()]
-        speed = ROWS / sum(record["seconds"] for record in history)
-        line(kind, f"narrows, {len(own)} seeds", [measure(run, folder) for run in own], speed)
-        other = folder / f"saelens-{kind}"
-        if not other.exists():
-            train_saelens(kind, last(own[0])["sparsity_weight"], folder)
-        speed = json.loads((other / "speed.json").read_text())
-        line(kind, "SAELens", [measure(other, folder)], speed)
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("sae-lens", "torch"))
+    print(f"{ROWS:,} rows, batch {BATCH}, learning rate {RATE:g}, {SEEDS} seeds; {HELD_OUT:,} rows held out; {versions}\n")
+    print("| kind | trained by | F1 | MCC | MMCS to the truth | FVU | L0 | dead |")
+    print("|---|---|---|---|---|---|---|---|")
+    for kind, own in runs.items():
+        line(kind, "narrows", [measure(run) for run in own])
+        weight = last(own[0])["sparsity_weight"]
+        others = [train_saelens(kind, seed, weight, folder) for seed in range(SEEDS)]
+        line(kind, "SAELens", [measure(run) for run in others])
 
 
 if __name__ == "__main__":

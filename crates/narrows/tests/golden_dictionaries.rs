@@ -166,7 +166,7 @@ fn named(folder: &Path) -> PathBuf {
 #[test]
 fn other_libraries_make_the_same_codes() {
     let folders = made();
-    assert_eq!(folders.len(), 18);
+    assert_eq!(folders.len(), 20);
     for folder in folders {
         assert_golden(&named(&folder), &folder.join("golden.safetensors"));
     }

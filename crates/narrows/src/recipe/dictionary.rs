@@ -131,16 +131,24 @@ impl DictionaryRecipe {
     }
 
     /// The dictionaries that it asks for, of rows of so many columns, in the order of the tables and of the
-    /// sweep, whose last axis changes first; none of them twice.
+    /// sweep, whose last axis changes first; none of them twice: an axis reaches only the kinds that read it.
     ///
     /// # Errors
-    /// If a key is unknown or would not be read, or a value does not fit.
+    /// If a key is unknown or would not be read, a value does not fit, or two tables are equal.
     pub fn dictionaries(&self, columns: usize) -> Result<Vec<DictionaryOptions>> {
         let tables = sweep::tables(&self.dictionary, self.sweep.as_deref())?;
         let made = tables.iter().map(|table| self.dictionary(table, Some(columns)));
         let mut made = made.collect::<Result<Vec<_>>>()?;
         let mut met = HashSet::new();
         made.retain(|own| met.insert(plain(own).to_string()));
+        if self.sweep.is_none() && made.len() < tables.len() {
+            return Err(Error::mistake(
+                "read the recipe",
+                "dictionaries that differ",
+                format!("{} [[dictionary]] tables, of which {} differ", tables.len(), made.len()),
+                "leave out what comes twice, or give each another seed",
+            ));
+        }
         Ok(made)
     }
 

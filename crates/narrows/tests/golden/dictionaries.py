@@ -2,9 +2,10 @@
 
     SPARSIFY_DISABLE_TRITON=1 python dictionaries.py
 
-writes the folder `dictionaries` beside this script. Made with Python 3.11, torch 2.15, eai-sparsify 1.3.3,
-dictionary-learning 0.1.0 and numpy 2. Codes and rows of sparsify and dictionary_learning come from their own
-classes, loaded from the files by their own loaders; those of Gemma Scope, OpenAI and Llamascopium, which
+writes the folder `dictionaries` beside this script; names of libraries after the command (`saelens`) choose.
+Made with Python 3.11, torch 2.15, eai-sparsify 1.3.3, dictionary-learning 0.1.0, sae-lens 6.54.12 and numpy 2.
+Codes and rows of sparsify and dictionary_learning come from their own classes, loaded from the files by their
+own loaders; those of a checkpoint of SAELens from what SAELens makes of it when training ends; those of Gemma Scope, OpenAI and Llamascopium, which
 are no packages or too large ones, from their published formulas below:
 
 * Gemma Scope: Lieberum et al. 2024, and the tutorial of the release
@@ -20,6 +21,7 @@ import math
 import os
 import shutil
 import sys
+import tempfile
 import types
 from pathlib import Path
 
@@ -151,6 +153,33 @@ def dictionary_learning():
 
 
 @torch.no_grad()
+def saelens():
+    import sae_lens as sl
+
+    # A checkpoint of training, with the factor that it learned from the rows beside it.
+    size = {"d_in": D, "d_sae": N, "normalize_activations": "expected_average_only_in", "k": K}
+    factor = 0.37
+    for name, make in {
+        "saelens_batchtopk_scaled": lambda: sl.BatchTopKTrainingSAE(sl.BatchTopKTrainingSAEConfig(**size)),
+        "saelens_matryoshka_scaled": lambda: sl.MatryoshkaBatchTopKTrainingSAE(
+            sl.MatryoshkaBatchTopKTrainingSAEConfig(**size, matryoshka_widths=[6, 12, N])),
+    }.items():
+        folder = fresh(name)
+        sae = make()
+        randomise(sae)
+        sae.topk_threshold.fill_(0.9)
+        sae.save_model(str(folder))
+        (folder / "activation_scaler.json").write_text(json.dumps({"scaling_factor": factor}))
+        sae.fold_activation_norm_scaling_factor(factor)
+        with tempfile.TemporaryDirectory() as inference:
+            sae.save_inference_model(inference)
+            again = sl.SAE.load_from_disk(inference)
+        x = rows()
+        z = again.encode(x)
+        golden(folder, x, z, again.decode(z))
+
+
+@torch.no_grad()
 def gemma_scope():
     folder = fresh("gemma_scope")
     w_enc, w_dec = torch.randn(D, N) * 0.5, torch.randn(N, D) * 0.5
@@ -258,8 +287,6 @@ def llamascopium():
 
 
 if __name__ == "__main__":
-    sparsify()
-    dictionary_learning()
-    gemma_scope()
-    openai()
-    llamascopium()
+    libraries = {make.__name__: make for make in (sparsify, dictionary_learning, saelens, gemma_scope, openai, llamascopium)}
+    for chosen in sys.argv[1:] or libraries:
+        libraries[chosen]()

@@ -44,7 +44,9 @@ pub(super) use watch::{Asked, Left, Watch, begun};
 /// Sparse dictionaries (--model dictionary; sparse autoencoders, SAEs) read the rows while they learn, each
 /// once unless train.rows says otherwise: data of any size. Beside three batches they hold their parameters
 /// five times and what a step of a batch writes on. The kind is `dictionary.kind`: batchtopk (the default),
-/// topk, matryoshka, jumprelu, relu or gated. --sweep makes many from one pass, into DIR/dictionaries/0, 1, ….
+/// topk, matryoshka, jumprelu, relu or gated. --sweep makes many from one pass, into DIR/dictionaries/0, 1, …
+/// (00, 01, … from eleven on). A store is read before, to compare its hashes and to find what is not a
+/// number: --unverified leaves that out.
 /// `narrows fit --model dictionary --print-recipe` shows every key and what it is.
 ///
 /// Examples:

@@ -16,6 +16,7 @@
 //! models (2023); T. Bricken et al., Towards monosemanticity (2023).
 
 mod encode;
+mod fold;
 mod pursuit;
 mod scale;
 #[cfg(test)]

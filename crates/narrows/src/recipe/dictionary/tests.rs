@@ -42,7 +42,10 @@ fn what_cannot_be_is_refused_by_name() {
         (r#"{"dictionary": {"kidn": "topk"}}"#, "did you mean 'kind'"),
         (r#"{"dictionary": {"kind": "topk", "tied": true}}"#, "`tied` is given"),
         (r#"{"dictionary": {"latents": "8y"}}"#, "'8y'"),
-        (r#"{"dictionary": {"kind": "topk", "k": 0, "latents": 9}}"#, "k: 0 to latents"),
+        (
+            r#"{"dictionary": {"kind": "topk", "k": 0, "latents": 9}}"#,
+            "k: above 0, at most latents",
+        ),
         (r#"{"dictionary": {"latents": "0x"}}"#, "'0x'"),
         (r#"{"dictionary": [1]}"#, "a list of tables but got [1]"),
         (r#"{"dictionary": "x"}"#, "a list of tables but got \"x\""),
@@ -104,7 +107,14 @@ fn an_axis_reaches_the_kinds_that_read_it_and_none_is_made_twice() {
     assert_eq!(made(&format!(r#"{{{tables}, "sweep": "k=16,32"}}"#)), expected);
     let expected = [(batch, 8.0), (relu, usual)];
     assert_eq!(made(r#"{"dictionary": {"k": 8}, "sweep": "kind=batchtopk,relu"}"#), expected);
-    assert_eq!(made(r#"{"dictionary": [{"latents": "4x"}, {"latents": 40}]}"#), [(batch, 32.0)]);
+}
+
+#[test]
+fn a_dictionary_that_is_asked_for_twice_is_refused() {
+    let recipe = read(r#"{"dictionary": [{"latents": "4x"}, {"latents": 40}]}"#).expect("legal");
+    let said = recipe.dictionaries(10).expect_err("the same latents").to_string();
+    assert!(said.contains("2 [[dictionary]] tables, of which 1 differ"), "{said}");
+    assert_eq!(recipe.dictionaries(11).expect("they differ").len(), 2);
 }
 
 #[test]

@@ -9,8 +9,9 @@ use crate::model::Dictionary;
 use crate::model::dictionary::Gate;
 use crate::random::Random;
 
-/// Norms of the decoder farther from one than this are said to be unfolded.
-const UNIT: f32 = 1e-3;
+/// Norms of the decoder of which the largest is longer than the least by more than this part of it are said
+/// to be unfolded.
+const EQUAL: f32 = 1e-3;
 /// Unit rows nearer to each other than this are the same direction.
 const SAME: f32 = 1e-4;
 
@@ -94,7 +95,7 @@ fn decoder_norms(dictionary: &Dictionary) -> Option<Finding> {
         dictionary.gate,
         Gate::TopK { by_norm: true, .. } | Gate::AbsTopK { by_norm: true, .. }
     );
-    (high > low * (1.0 + UNIT) && !by_norm).then(|| Finding {
+    (high > low * (1.0 + EQUAL) && !by_norm).then(|| Finding {
         check: "unfolded_decoder_norms",
         found: format!("norms of decoder rows lie between {low} and {high}"),
         meaning: "how large a code is says nothing across latents, and scores that compare or add codes \
@@ -243,6 +244,8 @@ fn duplicates(decoder: &Matrix, norms: &[f32]) -> Vec<(usize, usize)> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use crate::compute::scale_rows;
+
     use serde_json::json;
 
     use super::*;
@@ -299,6 +302,11 @@ mod tests {
         };
         assert_eq!(found(rounded), ["rounded_thresholds"]);
         assert_eq!(found(|d, _| d.decoder.as_mut_slice()[0] += 3.0), ["unfolded_decoder_norms"]);
+        let short = |d: &mut Dictionary, _: &mut About| {
+            let norms = row_norms(&d.decoder).into_iter().map(|norm| 0.1 / norm);
+            scale_rows(&mut d.decoder, &norms.collect::<Vec<_>>());
+        };
+        assert_eq!(found(short), [""; 0], "of one length, though it is not 1");
         assert_eq!(found(|d, _| d.decoder.as_mut_slice()[..4].fill(0.0)), ["dead_directions"]);
         let twice = |d: &mut Dictionary, _: &mut About| {
             let row = d.decoder.row(1).to_vec();

@@ -158,16 +158,10 @@ const UNSCALED: &str = "rows are expected to be multiplied by a factor (expected
                         the folder does not hold: they are taken as they are, as SAELens does";
 const UNWHITENED: &str = "rows are expected to be whitened (covariance_whitening): they are taken as they are, as SAELens does";
 
-/// `E ← ν·E, b ← ν·b, θ ← θ, D ← D/ν` with ν the norms of D: for pre-activations that were gated after
-/// they were multiplied by ν.
+/// Brings the rows of D to length 1, for a gate that was meant for codes times their lengths.
 pub(super) fn fold_decoder_norms(dictionary: &mut Dictionary) {
-    // As SAELens has it, so that a row of zeros stays one.
-    let norms: Vec<f32> =
-        row_norms(&dictionary.decoder).into_iter().map(|norm| norm.max(1e-8)).collect();
-    let inverse: Vec<f32> = norms.iter().map(|norm| 1.0 / norm).collect();
-    scale_rows(&mut dictionary.encoder, &norms);
-    scale_rows(&mut dictionary.decoder, &inverse);
-    dictionary.encoder_bias.iter_mut().zip(&norms).for_each(|(bias, norm)| *bias *= norm);
+    let norms = row_norms(&dictionary.decoder);
+    dictionary.fold(&norms);
 }
 
 /// Rows were multiplied by `factor` before: `E ← f·E, D ← D/f, c ← c/f`.

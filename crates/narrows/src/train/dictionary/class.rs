@@ -1,5 +1,6 @@
 //! All dictionaries that learn from one pass: the same batch for each, in turn.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -68,8 +69,7 @@ impl Class {
         }
         let learner = |own: &DictionaryOptions| {
             let middle = if own.tied { vec![0.0; middle.len()] } else { middle.clone() };
-            let mut learner =
-                Learner::new(settled(own, task), (input, task.targets.is_none()), middle);
+            let mut learner = Learner::new(own.clone(), (input, task.targets.is_none()), middle);
             learner.begin_sparse(&rows);
             learner
         };
@@ -101,13 +101,13 @@ impl Class {
             return Err(misfit());
         }
         let output = task.targets.map_or(task.rows.dim(), Source::dim);
-        let mut vectors = vectors.into_iter().map(|(name, values)| (name, values.into_owned()));
-        let mut by_name: std::collections::HashMap<String, Vec<f32>> = vectors.by_ref().collect();
+        let vectors = vectors.into_iter().map(|(name, values)| (name, values.into_owned()));
+        let mut by_name: HashMap<String, Vec<f32>> = vectors.collect();
         let mut learners = Vec::with_capacity(options.len());
         for (index, (own, standing)) in options.iter().zip(progress.standings).enumerate() {
-            let own = settled(own, task);
+            let to_itself = task.targets.is_none();
             let mut learner =
-                Learner::new(own, (task.rows.dim(), task.targets.is_none()), vec![0.0; output]);
+                Learner::new(own.clone(), (task.rows.dim(), to_itself), vec![0.0; output]);
             if standing.silent_for.len() != learner.options.latents {
                 return Err(misfit());
             }
@@ -282,11 +282,4 @@ fn spread(rows: &Matrix) -> f64 {
     };
     let pieces: Vec<f64> = rows.as_slice().par_chunks(ROWS * columns).map(squares).collect();
     pieces.iter().sum()
-}
-
-/// Options that leave nothing open: c is in the scale of the targets and is only taken from rows that are
-/// their own.
-fn settled(own: &DictionaryOptions, task: &DictionaryTask<'_>) -> DictionaryOptions {
-    let centred = Some(own.centred.unwrap_or(task.targets.is_none()));
-    DictionaryOptions { centred, ..own.clone() }
 }

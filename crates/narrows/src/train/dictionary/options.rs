@@ -60,7 +60,8 @@ pub struct DictionaryOptions {
     pub k: f64,
     /// λ (α of Cunningham et al.): the weight of the penalty.
     pub sparsity_weight: f64,
-    /// The L0 that λ is steered to while it learns; of batch top k and the like simply k.
+    /// The L0 that λ is steered to while it learns, where a penalty makes codes sparse. Where a number of
+    /// codes is kept, `k` says it.
     pub target_l0: Option<f64>,
     /// Whether the decoder is the encoder, each row brought to length 1: Cunningham et al.
     pub tied: bool,
@@ -137,7 +138,7 @@ pub struct DictionaryTraining {
     pub warm_up: f64,
     /// The part of training, its last, in which η falls to 0.
     pub decay: f64,
-    /// The part of training in which the penalty rises from 0.
+    /// The part of training in which a penalty rises from 0, but for one that is steered to an L0.
     pub sparsity_warm_up: f64,
     /// The part of training in which k falls from the columns of a row to its value.
     pub k_warm_up: f64,
@@ -211,24 +212,21 @@ impl DictionaryTraining {
         let part = |value: f64| (0.0..=1.0).contains(&value);
         let positive = |value: Option<f64>| value.is_none_or(|v| v.is_finite() && v > 0.0);
         let checks = [
-            (self.batch_size > 0, "train.batch_size", "at least 1"),
-            (self.rows != Some(0), "train.rows", "at least 1"),
-            (positive(self.learning_rate), "train.learning_rate", "a positive number"),
-            (positive(self.gradient_clip), "train.gradient_clip", "a positive number"),
-            (part(self.warm_up) && part(self.decay), "train.warm_up and decay", "parts of 1"),
-            (part(self.sparsity_warm_up), "train.sparsity_warm_up", "a part of 1"),
-            (part(self.k_warm_up), "train.k_warm_up", "a part of 1"),
-            ((0.0..1.0).contains(&self.momentum), "train.momentum", "0 to below 1"),
-            ((0.0..1.0).contains(&self.second_momentum), "train.second_momentum", "0 to below 1"),
-            (self.log_every > 0, "train.log_every", "at least 1"),
-            (
-                self.shuffle != Shuffle::Blocks { rows: 0 },
-                "train.shuffle",
-                "blocks of at least 1 row",
-            ),
-            (self.checkpoint_seconds >= 0.0, "train.checkpoint_seconds", "0 or more"),
+            (self.batch_size > 0, "batch_size", "at least 1"),
+            (self.rows != Some(0), "rows", "at least 1"),
+            (positive(self.learning_rate), "learning_rate", "a positive number"),
+            (positive(self.gradient_clip), "gradient_clip", "a positive number"),
+            (part(self.warm_up), "warm_up", "a part of 1"),
+            (part(self.decay), "decay", "a part of 1"),
+            (part(self.sparsity_warm_up), "sparsity_warm_up", "a part of 1"),
+            (part(self.k_warm_up), "k_warm_up", "a part of 1"),
+            ((0.0..1.0).contains(&self.momentum), "momentum", "0 to below 1"),
+            ((0.0..1.0).contains(&self.second_momentum), "second_momentum", "0 to below 1"),
+            (self.log_every > 0, "log_every", "at least 1"),
+            (self.shuffle != Shuffle::Blocks { rows: 0 }, "shuffle", "blocks of at least 1 row"),
+            (self.checkpoint_seconds >= 0.0, "checkpoint_seconds", "0 or more"),
         ];
-        refuse(&checks)
+        refuse("train", &checks, self)
     }
 }
 
@@ -246,8 +244,8 @@ impl DictionaryOptions {
 
     /// How the lengths of the decoder's rows are treated.
     ///
-    /// Rows that are free begin short, so that a step of Adam turns them further: on superposed features
-    /// with a known truth they find more of it in as many rows.
+    /// Rows that are free begin short, so that a step of Adam turns them further; in what is kept they have
+    /// one length all the same.
     pub fn norm(&self) -> DecoderNorm {
         let unit = self.tied || matches!(self.kind, Kind::JumpRelu | Kind::Gated);
         let usual = if unit { DecoderNorm::Unit } else { DecoderNorm::Weighted };
@@ -276,14 +274,24 @@ impl DictionaryOptions {
         let counts = !self.penalised();
         let checks = [
             (self.latents > 0, "latents", "at least 1"),
-            (!counts || (positive(self.k) && self.k <= self.latents as f64), "k", "0 to latents"),
+            (
+                !counts || (positive(self.k) && self.k <= self.latents as f64),
+                "k",
+                "above 0, at most latents",
+            ),
             (self.sparsity_weight >= 0.0, "sparsity_weight", "0 or more"),
             (self.target_l0.is_none_or(positive), "target_l0", "a positive number"),
+            (
+                !counts || self.target_l0.is_none(),
+                "target_l0",
+                "nothing where k counts codes: give k",
+            ),
             (!self.tied || self.kind == Kind::Relu, "tied", "false, but for kind=\"relu\""),
             (!self.tied || self.resample_at.is_empty(), "resample_at", "nothing with tied weights"),
             (self.kind != Kind::TopK || self.k >= 1.0, "k", "at least 1 with kind=\"topk\""),
             (self.kind != Kind::Gated || !self.skip, "skip", "false with kind=\"gated\""),
             (!self.tied || !self.skip, "skip", "false with tied weights"),
+            (!self.tied || self.centred != Some(true), "centred", "false with tied weights"),
             (
                 !self.tied || self.norm() == DecoderNorm::Unit,
                 "decoder_norm",
@@ -300,7 +308,7 @@ impl DictionaryOptions {
                 "a number with penalty=\"quadratic\"",
             ),
         ];
-        refuse(&checks)
+        refuse("dictionary", &checks, self)
     }
 }
 
@@ -309,14 +317,17 @@ fn risen(done: f64, over: f64) -> f64 {
     if over > 0.0 { (done / over).clamp(0.0, 1.0) } else { 1.0 }
 }
 
-fn refuse(checks: &[(bool, &str, &str)]) -> Result<()> {
-    match checks.iter().find(|(holds, ..)| !holds) {
-        Some((_, key, expected)) => Err(Error::mistake(
-            "train a dictionary",
-            format!("{key}: {expected}"),
-            "another value",
-            format!("change {key}"),
-        )),
-        None => Ok(()),
-    }
+/// Refuses the first of the keys of a table that does not hold, with the value that it has.
+fn refuse(table: &str, checks: &[(bool, &str, &str)], given: &impl Serialize) -> Result<()> {
+    let Some((_, key, expected)) = checks.iter().find(|(holds, ..)| !holds) else {
+        return Ok(());
+    };
+    let value =
+        serde_json::to_value(given).map_or_else(|why| why.to_string(), |all| all[*key].to_string());
+    Err(Error::mistake(
+        "train a dictionary",
+        format!("{table}.{key}: {expected}"),
+        value,
+        format!("change {table}.{key}"),
+    ))
 }

@@ -9,6 +9,8 @@ use super::codes::Code;
 use super::gated;
 use super::jump_relu::Jump;
 use super::l1;
+use super::options::{DictionaryOptions, Kind};
+use crate::compute::Matrix;
 
 /// What a kind says, with the numbers that it needs.
 #[derive(Debug, Clone, Copy)]
@@ -142,11 +144,49 @@ impl Rule<'_> {
             _ => [0.0; 2],
         }
     }
-}
 
-impl Rule<'_> {
     /// Whether a second row is rebuilt from the gate alone.
     pub(super) fn is_gated(&self) -> bool {
         matches!(self, Self::Gated { .. })
+    }
+}
+
+/// What a rule is made of beside the options and the latents' numbers.
+pub(super) struct Given<'a> {
+    /// λ/B.
+    pub(super) weight: f32,
+    /// ν `(n)`.
+    pub(super) norms: &'a [f32],
+    /// e^r `(n)`, of a gated dictionary.
+    pub(super) magnitude: &'a [f32],
+}
+
+impl<'a> Given<'a> {
+    /// The rule of a dictionary, from its bias `(n)` and the other numbers of its latents.
+    pub(super) fn rule(
+        &self,
+        options: &DictionaryOptions,
+        bias: &'a [f32],
+        [first, second]: [&'a Matrix; 2],
+    ) -> Rule<'a> {
+        let Self { weight, norms, magnitude } = *self;
+        match options.kind {
+            Kind::Relu => Rule::L1 { weight, norms },
+            Kind::TopK | Kind::BatchTopK | Kind::Matryoshka => Rule::Chosen,
+            Kind::JumpRelu => Rule::Jump(Jump {
+                thresholds: first.as_slice(),
+                norms,
+                penalty: options.penalty,
+                weight,
+                bandwidth: options.bandwidth as f32,
+                scale: options.tanh_scale as f32,
+                target: options.target_l0.unwrap_or(1.0) as f32,
+                slope_to_encoder: options.slope_to_encoder,
+            }),
+            Kind::Gated => {
+                let magnitude_bias = second.as_slice();
+                Rule::Gated { weight, norms, magnitude, bias, magnitude_bias }
+            }
+        }
     }
 }

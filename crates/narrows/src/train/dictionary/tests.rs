@@ -1,6 +1,7 @@
 //! The trainer beside PyTorch, beside a slow twin in f64, and beside itself.
 
 mod against_twin;
+mod beginnings;
 mod golden;
 mod same_bits;
 mod scaled;

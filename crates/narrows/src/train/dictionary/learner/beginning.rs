@@ -1,12 +1,15 @@
 //! A dictionary before it has learned anything.
 //!
 //! ```text
-//! Dⱼ = ℓ·u with u a direction without preference; Eⱼ = Dⱼ, or another where the targets are others
-//! ℓ = 1 (unit rows) or 0.1 (free rows); with a penalty Eⱼ is shorter by min(1, 2d/(n·ℓ))
+//! Eⱼ = s·u with u a direction without preference, Dⱼ = ℓ·u, or ℓ times another where the targets are others
+//! ℓ = 1 (unit rows) or 0.1 (free rows);  s = 1, but min(1, 2d/(n·ℓ)) with a penalty and weights that are not tied
+//! b = 0, but see `start` where an L0 is aimed at;  c: the geometric median of the targets, or 0 with tied weights
 //! ```
 //!
 //! Source: T. Conerly et al., Update on how we train SAEs (Transformer Circuits, April 2024) for ℓ. With a
 //! penalty half of all latents take part at first: together they should rebuild a row, not a multiple of it.
+//!
+//! Differs from: Conerly et al. and SAELens, where `E = Dᵀ` also in its length of 0.1.
 
 use super::super::batch_top_k::Search;
 use super::super::latent_pass::{LatentParameters, bring_to_unit};

@@ -55,29 +55,34 @@ impl Learner {
     }
 
     /// The dictionary as it is used, on rows and targets that are not scaled: those that it learned from
-    /// were multiplied by `scales`.
+    /// were multiplied by `scales`. Rows of D that were free are brought to one length, so that codes can be
+    /// compared across latents.
     pub(in super::super) fn dictionary(&self, [input, output]: [f32; 2]) -> Dictionary {
         let LatentParameters { decoder, bias, first, second, norms, .. } = &self.parameters;
+        let free = self.options.norm() == DecoderNorm::Weighted;
+        let with_norm = |values: &[f32]| -> Vec<f32> {
+            let factor = |&norm: &f32| if free { norm } else { 1.0 };
+            values.iter().zip(norms).map(|(value, norm)| value * factor(norm)).collect()
+        };
         let scaled = |matrix: &Matrix, factor: f32| {
             let mut matrix = matrix.clone();
             matrix.as_mut_slice().iter_mut().for_each(|value| *value *= factor);
             matrix
         };
-        let by_norm = self.options.norm() == DecoderNorm::Weighted;
         let gate = match self.options.kind {
             Kind::Relu => Gate::Relu,
-            Kind::TopK => Gate::TopK { k: self.options.k.round() as usize, by_norm },
+            Kind::TopK => Gate::TopK { k: self.options.k.round() as usize, by_norm: false },
             Kind::BatchTopK | Kind::Matryoshka => {
                 let threshold = self.standing.threshold.unwrap_or(0.0) as f32;
-                Gate::Threshold(norms.iter().map(|norm| threshold / norm).collect())
+                Gate::Threshold(vec![threshold; norms.len()])
             }
-            Kind::JumpRelu => Gate::Threshold(first.value.as_slice().to_vec()),
+            Kind::JumpRelu => Gate::Threshold(with_norm(first.value.as_slice())),
             Kind::Gated => Gate::Gated {
                 log_magnitude: first.value.as_slice().to_vec(),
-                magnitude_bias: second.value.as_slice().to_vec(),
+                magnitude_bias: with_norm(second.value.as_slice()),
             },
         };
-        Dictionary {
+        let mut dictionary = Dictionary {
             encoder: scaled(self.encoder(), input),
             encoder_bias: bias.value.as_slice().to_vec(),
             decoder: scaled(&decoder.value, 1.0 / output),
@@ -86,6 +91,10 @@ impl Learner {
             centred: self.centred,
             gate,
             row_scale: RowScale::None,
+        };
+        if free {
+            dictionary.fold(norms);
         }
+        dictionary
     }
 }

@@ -14,13 +14,12 @@ use serde::{Deserialize, Serialize};
 use super::batch_top_k::{self, Search};
 use super::codes::Codes;
 use super::dense::{DENSE, Dense, DensePass};
-use super::jump_relu::Jump;
 use super::latent_pass::{Kept, LatentParameters, LatentPass, Measured};
 use super::learned::{Adam, Learned};
 use super::options::{DecoderNorm, DictionaryOptions, Kind};
 use super::revival::Revival;
 use super::row_pass::{RowPass, Sums};
-use super::rule::Rule;
+use super::rule::{Given, Rule};
 use super::{control, resample, top_k};
 use crate::compute::{Matrix, Sifted, Wanted, column_sums, multiply, multiply_add, subtract};
 use crate::random::Random;
@@ -363,42 +362,6 @@ impl Learner {
         let LatentParameters { bias, first, second, norms, .. } = &self.parameters;
         let given = Given { weight, norms, magnitude };
         given.rule(&self.options, bias.value.as_slice(), [&first.value, &second.value])
-    }
-}
-
-/// What the rules are made of beside the options and the latents' numbers.
-struct Given<'a> {
-    weight: f32,
-    norms: &'a [f32],
-    magnitude: &'a [f32],
-}
-
-impl<'a> Given<'a> {
-    fn rule(
-        &self,
-        options: &DictionaryOptions,
-        bias: &'a [f32],
-        [first, second]: [&'a Matrix; 2],
-    ) -> Rule<'a> {
-        let Self { weight, norms, magnitude } = *self;
-        match options.kind {
-            Kind::Relu => Rule::L1 { weight, norms },
-            Kind::TopK | Kind::BatchTopK | Kind::Matryoshka => Rule::Chosen,
-            Kind::JumpRelu => Rule::Jump(Jump {
-                thresholds: first.as_slice(),
-                norms,
-                penalty: options.penalty,
-                weight,
-                bandwidth: options.bandwidth as f32,
-                scale: options.tanh_scale as f32,
-                target: options.target_l0.unwrap_or(1.0) as f32,
-                slope_to_encoder: options.slope_to_encoder,
-            }),
-            Kind::Gated => {
-                let magnitude_bias = second.as_slice();
-                Rule::Gated { weight, norms, magnitude, bias, magnitude_bias }
-            }
-        }
     }
 }
 

@@ -71,16 +71,18 @@ impl Moment {
 }
 
 /// Dictionaries of all kinds, with dead latents that are revived or drawn anew and steered weights, of more
-/// pieces than one.
+/// pieces than one, and of three widths, so that each finds on the desk what a wider or narrower one left.
 fn class() -> Vec<DictionaryOptions> {
-    let of_kinds = one_of_each(70).into_iter().enumerate();
-    let own = of_kinds.map(|(place, (_, options))| DictionaryOptions {
+    let of_widths = [70, 150, 20].map(one_of_each);
+    let places = 0..of_widths[0].len();
+    let of_kinds = places.map(|place| (place, of_widths[place % 3][place].1.clone()));
+    let own = of_kinds.map(|(place, options)| DictionaryOptions {
         dead_after: 60,
         revival_k: Some(3),
         sparsity_weight: 20.0 * options.sparsity_weight,
         seed: place as u64,
         resample_at: if place % 3 == 1 && !options.tied { vec![250, 400] } else { Vec::new() },
-        target_l0: options.target_l0.or((place % 2 == 0).then_some(5.0)),
+        target_l0: options.target_l0.or((place % 2 == 0 && options.penalised()).then_some(5.0)),
         ..options
     });
     own.collect()

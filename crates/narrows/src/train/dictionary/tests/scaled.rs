@@ -2,10 +2,11 @@
 
 use super::super::learner::{Desk, Learner};
 use super::{STILL, drawn, one_of_each, put};
-use crate::compute::Matrix;
+use crate::compute::{Matrix, row_norms};
 use crate::model::Autoencoder;
 use crate::train::dictionary::{
-    DictionaryOptions, DictionaryRecord, DictionaryTask, DictionaryTraining, fit_dictionaries,
+    DecoderNorm, DictionaryOptions, DictionaryRecord, DictionaryTask, DictionaryTraining,
+    fit_dictionaries,
 };
 
 fn times(matrix: &Matrix, factor: f32) -> Matrix {
@@ -43,7 +44,14 @@ fn a_dictionary_says_of_rows_what_it_learned_of_scaled_ones() {
         if !learner.options.tied {
             put(&mut learner, [("centre", centre.row(0))]);
         }
+        let free = learner.options.norm() == DecoderNorm::Weighted;
+        if free {
+            put(&mut learner, [("decoder", drawn("d", latents, input, 0.1).as_slice())]);
+        }
         compare(name, &mut learner, &x, &x, [0.37, 0.37]);
+        let lengths = row_norms(&learner.dictionary([0.37, 0.37]).decoder);
+        let of_one_length = lengths.iter().all(|length| (0.37 * length - 1.0).abs() < 1e-5);
+        assert!(of_one_length, "{name}: {lengths:?}");
     }
 }
 
