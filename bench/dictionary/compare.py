@@ -4,11 +4,12 @@
     python compare.py [--rounds 3] [--seconds 6] [--quick] [--file FOLDER]
 
 A whole step on random normal rows in memory: forward, loss, backward, gradients clipped to length 1,
-Adam; unit decoder rows where a library has them. SAELens without what its trainer does beside (dead
+Adam; rows of the decoder are free or of length 1 as each library has them by default (sparsify and
+dictionary_learning bring them to 1). SAELens without what its trainer does beside (dead
 latents, metrics, the loader); sparsify eager, without its bf16 autocast; dictionary_learning with its
 trainer's update. narrows includes its shuffle of the rows, by a thread beside; its step is without. Each side
 is a process of its own with the same number of threads (THREADS, by default 2), whose peak memory is
-the VmHWM of the system. `relu` is where training ends: biases leave as many latents of a row active as k
+the VmHWM of the system. The product of a batch with the encoder alone is timed after each turn, in the same process. `relu` is where training ends: biases leave as many latents of a row active as k
 says, and a small learning rate leaves it so. Medians over the rounds are printed.
 
 --file FOLDER counts the loader too: rows of a npy file of 1 GB that is made in FOLDER, in an order without
@@ -74,7 +75,7 @@ class Side:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, **threads, "SPARSIFY_DISABLE_TRITON": "1"})
-        self.product = self.read()["product"]
+        self.read()
 
     def read(self):
         line = self.process.stdout.readline()
@@ -211,7 +212,7 @@ def worker(name, kind, d, n, k, batch, bias, *file):
     batches = batches_of(d, batch, file)
     first = next(batches)
     step(first)
-    print(json.dumps({"product": product(first, n, autocast)}), file=out, flush=True)
+    print("{}", file=out, flush=True)
     for line in sys.stdin:
         limit = float(line.removeprefix("run "))
         start, rows, seconds, codes = time.perf_counter(), 0, 0.0, None
@@ -220,7 +221,8 @@ def worker(name, kind, d, n, k, batch, bias, *file):
             rows += batch
             seconds = time.perf_counter() - start
         l0 = None if codes is None else (codes != 0).sum().item() / batch
-        print(json.dumps({"rows": rows, "seconds": seconds, "l0": l0}), file=out, flush=True)
+        own = {"rows": rows, "seconds": seconds, "l0": l0, "product": product(first, n, autocast)}
+        print(json.dumps(own), file=out, flush=True)
 
 
 def product(x, n, autocast):
@@ -262,11 +264,13 @@ def compare(kind, shape, rounds, seconds):
         middle = statistics.median(speeds)
         steps = [1e3 * run.get("own", run["seconds"]) * batch / run["rows"]
                  for run in found[side.name]]
-        step, floor = statistics.median(steps), 1e3 * side.product
+        floors = [1e3 * run["product"] for run in found[side.name]]
+        parts = [step / floor for step, floor in zip(steps, floors)]
+        step, floor, part = map(statistics.median, (steps, floors, parts))
         l0 = "" if last["l0"] is None else f"{last['l0']:.1f}"
         print(f"| {d} → {n:,} | {batch} | {kind} | {side.name} | "
               f"{middle:,.0f} ({min(speeds):,.0f}-{max(speeds):,.0f}) | {own / middle:.2f} | "
-              f"{step:.1f} | {floor:.1f} | {step / floor:.2f} | {l0} | "
+              f"{step:.1f} | {floor:.1f} | {part:.2f} ({min(parts):.2f}-{max(parts):.2f}) | {l0} | "
               f"{side.close() / 1e6:,.0f} MB |", flush=True)
 
 

@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! dictionary_steps KIND INPUT LATENTS K BATCH BIAS RATE [FILE]     BIAS is where b begins
-//! stdout  {"product": seconds of the encoder's product of a batch alone}
-//! stdin   run SECONDS  → stdout  {"rows", "seconds", "own": seconds without waiting for rows, "l0"}
+//! stdout  {} as soon as it can begin
+//! stdin   run SECONDS  → stdout  {"rows", "seconds", "own": seconds without waiting for rows, "l0",
+//!                                 "product": seconds of the encoder's product of a batch alone, after them}
 //! ```
 
 #![allow(clippy::unwrap_used)]
@@ -43,7 +44,10 @@ impl DictionaryObserver for First {
 }
 
 /// Trains for as long as each line of stdin says; the rest of the time training waits.
-struct Turns {
+struct Turns<'a> {
+    /// A batch, and how many latents there are: what the product is timed on.
+    first: &'a Matrix,
+    latents: usize,
     lines: Lines<std::io::StdinLock<'static>>,
     start: Instant,
     limit: f64,
@@ -54,7 +58,7 @@ struct Turns {
     l0: f64,
 }
 
-impl Turns {
+impl Turns<'_> {
     fn wait(&mut self) -> Wish {
         let Some(line) = self.lines.next() else { return Wish::Stop };
         self.limit = line.unwrap().trim_start_matches("run ").parse().unwrap();
@@ -63,7 +67,7 @@ impl Turns {
     }
 }
 
-impl DictionaryObserver for Turns {
+impl DictionaryObserver for Turns<'_> {
     fn record(&mut self, records: &[DictionaryRecord]) {
         self.own += records[0].seconds;
         self.l0 += records[0].l0;
@@ -77,7 +81,13 @@ impl DictionaryObserver for Turns {
             return Wish::GoOn;
         }
         let (rows, own, l0) = (self.rows, self.own, self.l0 / f64::from(self.steps));
-        println!("{}", serde_json::json!({"rows": rows, "seconds": seconds, "own": own, "l0": l0}));
+        let product = encoder_product(self.first, self.latents);
+        println!(
+            "{}",
+            serde_json::json!({
+                "rows": rows, "seconds": seconds, "own": own, "l0": l0, "product": product
+            })
+        );
         self.wait()
     }
 }
@@ -127,9 +137,10 @@ fn main() {
     let own = begun.vectors.iter_mut().find(|(name, _)| name == "0.bias").unwrap();
     own.1.fill(bias);
     let vectors = begun.vectors.into_iter().map(|(name, own)| (name, own.into())).collect();
-    let product = encoder_product(&first, latents);
-    println!("{}", serde_json::json!({ "product": product }));
+    println!("{{}}");
     let mut turns = Turns {
+        first: &first,
+        latents,
         lines: std::io::stdin().lines(),
         start: Instant::now(),
         limit: 0.0,
