@@ -103,7 +103,7 @@ fn mistakes_are_told() {
             "shards pack a.npy narrow.npy --out x",
             "rows of 6 numbers, as in 'a.npy' but got 5 in 'narrow.npy'",
         ),
-        ("shards pack a.npy nan.npy --out x", "NaN in row 17 of 'nan.npy', column 5"),
+        ("shards pack a.npy nan.npy --out x", "NaN in row 17 of 'nan.npy', column 5 (both counted"),
         (
             "shards pack large.npy --out y --element f16",
             "1000000 in row 1, column 1; keep them as f32 or bf16",
@@ -124,6 +124,7 @@ fn mistakes_are_told() {
         let message = refused(&desk, line, 2);
         assert!(message.contains(told), "{line}: {message}");
     }
+    assert!(!desk.path("x").exists() && !desk.path("y").exists(), "nothing in them was whole");
     let second = desk.path("store/shard-00001.safetensors");
     let mut bytes = std::fs::read(&second).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
@@ -132,8 +133,13 @@ fn mistakes_are_told() {
     let told = "1 of 3 shards are damaged: shard-00001.safetensors: its bytes are not those";
     assert!(message.contains(told), "{message}");
     std::fs::remove_file(&second).unwrap();
-    assert!(refused(&desk, "data store", 2).contains("shard-00001.safetensors"));
-    assert!(refused(&desk, "shards verify store", 2).contains("1 of 3 shards are damaged"));
+    assert!(
+        refused(&desk, "data store", 2).contains("shard-00001.safetensors: the shard is missing")
+    );
+    let message = refused(&desk, "shards verify store", 2);
+    let told = "1 of 3 shards are damaged: shard-00001.safetensors: the shard is missing; restore them, or \
+                pack the rows again";
+    assert!(message.trim_end().ends_with(told), "{message}");
 }
 
 /// A limit on the size of files stands in for a disk that is full: both fail within a write.

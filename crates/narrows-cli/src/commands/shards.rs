@@ -145,7 +145,15 @@ fn pack(args: PackArgs) -> Result<()> {
     }
     for input in &inputs {
         let first = skip.min(input.set.rows.rows());
-        pack_rows(&mut writer, input, first)?;
+        let packed = pack_rows(&mut writer, input, first);
+        let mistaken =
+            |error: &anyhow::Error| matches!(error.downcast_ref(), Some(Error::Mistake { .. }));
+        if packed.as_ref().is_err_and(mistaken) && !args.resume {
+            // The same inputs could never finish it.
+            writer.abandon();
+            return packed;
+        }
+        packed?;
         skip -= first;
     }
     let manifest = writer.finish()?;
@@ -226,7 +234,7 @@ fn pack_rows(writer: &mut ShardWriter, input: &Input, first: usize) -> Result<()
                 "pack",
                 "numbers that are finite",
                 format!(
-                    "{} in {} of '{}', column {}",
+                    "{} in {} of '{}', column {} (both counted from 1)",
                     values[place],
                     source.whereabouts(start + place / dim),
                     input.set.name,

@@ -7,7 +7,7 @@ use super::extents::RowIntegers;
 use super::mapped::Content;
 use super::open::{from_source, split};
 use super::positioned::Positioned;
-use super::shards::{MANIFEST, Shards, UNFINISHED};
+use super::shards::{FIRST, MANIFEST, Shards, UNFINISHED};
 use super::{Dataset, arrow};
 use crate::error::{Error, Result};
 
@@ -20,7 +20,7 @@ pub(super) fn is_folder(folder: &Path) -> bool {
 }
 
 fn is_store(folder: &Path) -> bool {
-    [MANIFEST, UNFINISHED].iter().any(|file| folder.join(file).is_file())
+    [MANIFEST, UNFINISHED, FIRST].iter().any(|file| folder.join(file).is_file())
 }
 
 /// Opens a store, or a data set of Hugging Face `datasets` and of it the column called `name`.

@@ -123,6 +123,16 @@ impl ShardWriter {
         Ok(Self { folder: folder.to_owned(), manifest, open: None })
     }
 
+    /// Takes the folder away again where it holds no whole shard.
+    pub fn abandon(self) {
+        let Self { folder, manifest, open } = self;
+        drop(open);
+        if manifest.shards.is_empty() {
+            // What cannot be deleted says of itself that it is unfinished.
+            let _ = fs::remove_file(folder.join(UNFINISHED)).and_then(|()| fs::remove_dir(folder));
+        }
+    }
+
     /// Rows of the store so far, those of the shard that is being written too.
     pub fn rows(&self) -> usize {
         self.manifest.rows + self.open.as_ref().map_or(0, |open| open.rows)

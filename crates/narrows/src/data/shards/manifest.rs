@@ -12,7 +12,9 @@ use crate::error::{Error, Result};
 
 /// The file that makes a folder a store.
 pub(crate) const MANIFEST: &str = "shards.json";
-/// The same while the store is written: what is whole so far.
+/// The first shard, by which a store that lost its manifest is known.
+pub(crate) const FIRST: &str = "shard-00000.safetensors";
+/// Stands for the manifest while the store is written: what is whole so far.
 pub(crate) const UNFINISHED: &str = "unfinished.json";
 /// The version that this program writes and reads.
 const VERSION: u32 = 1;

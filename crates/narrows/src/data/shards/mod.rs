@@ -14,6 +14,7 @@ mod manifest;
 mod verify;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use super::source::{Precision, Source};
 use crate::error::{Error, Result};
 
 pub use element::ShardElement;
-pub(crate) use manifest::{MANIFEST, UNFINISHED};
+pub(crate) use manifest::{FIRST, MANIFEST, UNFINISHED};
 pub use manifest::{Manifest, Shard};
 pub use verify::{ShardCheck, refuse_damaged, verify_shards};
 
@@ -97,7 +98,13 @@ impl Shards {
 /// Opens a shard whose length is as the manifest says.
 fn open_shard(folder: &Path, shard: &Shard) -> Result<Positioned> {
     let path = Manifest::path(folder, shard);
-    let file = Positioned::open(&path)?;
+    let file = Positioned::open(&path).map_err(|error| match error {
+        Error::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+            let problem = "the shard is missing";
+            Error::bad_file(&path, problem, "restore it, or pack the rows again")
+        }
+        other => other,
+    })?;
     if file.len() != shard.bytes {
         let problem = format!("{} bytes where the manifest says {}", file.len(), shard.bytes);
         return Err(Error::bad_file(path, problem, REMEDY));

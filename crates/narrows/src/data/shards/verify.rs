@@ -34,6 +34,8 @@ pub fn verify_shards(folder: &Path) -> Result<Vec<ShardCheck>> {
     let checks = manifest.shards.par_iter().map(|shard| {
         let problem = match check(folder, &manifest, shard) {
             Ok(problem) => problem,
+            // Told without its remedy, which is one for all shards.
+            Err(Error::BadFile { problem, .. }) => Some(problem),
             Err(error) => Some(error.to_string()),
         };
         ShardCheck { file: shard.file.clone(), problem }
