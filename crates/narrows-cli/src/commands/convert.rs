@@ -1,13 +1,14 @@
 //! `narrows convert`: sparse dictionaries from the files of one library to those of another.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use narrows::Error;
 use narrows::model::{Autoencoder, Dictionary};
 use narrows::store::exchange::{self, About, Agreement, Finding, Target};
+use narrows::store::read_json;
 use serde_json::{Value, json};
 
 use super::{Output, Screen, figure};
@@ -16,7 +17,7 @@ use super::{Output, Screen, figure};
 ///
 /// Reads SAELens, sparsify, dictionary_learning, Gemma Scope, OpenAI, Llamascopium and run folders of
 /// narrows. What is written is read again and has to make the same codes of the same random rows, or
-/// nothing is written. --check writes nothing and says what is suspicious.
+/// nothing is written. --check writes nothing, says what is suspicious and ends with exit code 0 all the same.
 ///
 /// Examples:
 ///
@@ -28,14 +29,14 @@ use super::{Output, Screen, figure};
 pub(crate) struct ConvertArgs {
     /// The folder that the library saved, a .pt file, or a run folder
     source: PathBuf,
-    /// The folder to write; an earlier one of its kind that narrows wrote is replaced
+    /// The folder to write; an earlier one that was converted is replaced
     #[arg(required_unless_present = "check", requires = "to")]
     destination: Option<PathBuf>,
     /// What to write
-    #[arg(long, value_enum, requires = "destination")]
+    #[arg(long, value_enum, value_name = "saelens|sparsify|narrows", requires = "destination")]
     to: Option<To>,
-    /// Look for what is likely to mislead: norms that were not folded, rounded or unset thresholds, the
-    /// bias of the decoder taken off twice, directions that come twice, numbers that are none
+    /// Look for what is likely to mislead: norms that were not folded, thresholds that are unset or that
+    /// the file keeps as bf16 or f16, the bias of the decoder taken off twice, directions that come twice, numbers that are none
     #[arg(long, conflicts_with = "destination")]
     check: bool,
     #[command(flatten)]
@@ -74,6 +75,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<()> {
         )
         .into());
     }
+    refuse_trained(destination)?;
     let agreement = exchange::write(destination, target, &dictionary, &about)?;
     if args.output.json {
         let mut told = told(&dictionary, &about);
@@ -85,6 +87,22 @@ pub(crate) fn run(args: ConvertArgs) -> Result<()> {
     told_agreement(&agreement)?;
     args.output.say(format!("written: {}", destination.display()));
     Ok(())
+}
+
+/// Refuses to replace a run that was trained on data: its training would be lost.
+fn refuse_trained(destination: &Path) -> Result<()> {
+    let config = destination.join("config.json");
+    let config: Value = if config.is_file() { read_json(&config)? } else { Value::Null };
+    match config["data"].is_object() {
+        false => Ok(()),
+        true => Err(Error::mistake(
+            "convert",
+            "a new folder to write, or one that was converted",
+            format!("'{}', a run that was trained there", destination.display()),
+            "give another destination",
+        )
+        .into()),
+    }
 }
 
 fn told_agreement(found: &Agreement) -> Result<()> {

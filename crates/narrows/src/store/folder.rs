@@ -135,7 +135,8 @@ pub fn is_finished(folder: &Path) -> bool {
     folder.join(WEIGHTS).is_file() || folder.join(DICTIONARIES).is_dir()
 }
 
-fn holds_a_model(folder: &Path) -> bool {
+/// Whether a folder holds a model, or the checkpoint of one that is under way.
+pub(super) fn holds_a_model(folder: &Path) -> bool {
     is_finished(folder) || folder.join(CHECKPOINT).is_dir()
 }
 
@@ -222,7 +223,9 @@ pub fn check_replaceable(path: &Path, kind: Folder) -> Result<()> {
         return Ok(());
     }
     let (holds, remedy) = match Folder::ALL.into_iter().find(|kind| kind.is(path)) {
-        Some(found) if found != kind => (format!("is a {}", found.name()), "give another --out"),
+        Some(found) if found != kind => {
+            (format!("is a {}", found.name()), "give another folder to write")
+        }
         Some(_) => match kind.foreign(path) {
             None => return Ok(()),
             Some(file) => (
@@ -230,7 +233,7 @@ pub fn check_replaceable(path: &Path, kind: Folder) -> Result<()> {
                 "move that elsewhere, or write to another folder",
             ),
         },
-        None => ("holds something else".to_owned(), "give another --out"),
+        None => ("holds something else".to_owned(), "give another folder to write"),
     };
     Err(Error::mistake(
         "write a folder",

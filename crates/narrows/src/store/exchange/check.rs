@@ -52,7 +52,8 @@ pub fn check(dictionary: &Dictionary, about: &About) -> Vec<Finding> {
     findings
 }
 
-fn not_finite(dictionary: &Dictionary) -> Option<String> {
+/// What is not a finite number, if anything is.
+pub(super) fn not_finite(dictionary: &Dictionary) -> Option<String> {
     let gate: [&[f32]; 2] = match &dictionary.gate {
         Gate::Threshold(threshold) => [threshold, &[]],
         Gate::Gated { log_magnitude, magnitude_bias } => [log_magnitude, magnitude_bias],
@@ -108,6 +109,7 @@ fn decoder_norms(dictionary: &Dictionary) -> Option<Finding> {
 fn thresholds(dictionary: &Dictionary, about: &About) -> Vec<Finding> {
     let Gate::Threshold(threshold) = &dictionary.gate else { return Vec::new() };
     let mut findings = Vec::new();
+    // As the file keeps it: read, all are float32.
     let kind = about.kinds.iter().find(|(name, _)| name.contains("threshold"));
     if let Some((name, kind)) = kind.filter(|(_, kind)| kind.ends_with("float16")) {
         findings.push(Finding {
@@ -120,10 +122,13 @@ fn thresholds(dictionary: &Dictionary, about: &About) -> Vec<Finding> {
     }
     let count = |matches: fn(&f32) -> bool| threshold.iter().filter(|t| matches(t)).count();
     let unset = count(|t| *t == -1.0);
-    if unset > 0 {
+    if unset > 0 || count(|t| *t == 0.0) == threshold.len() {
         findings.push(Finding {
             check: "unset_threshold",
-            found: format!("{unset} of {} thresholds are −1", threshold.len()),
+            found: match (unset, threshold.len()) {
+                (0, all) => format!("all {all} thresholds are 0"),
+                (unset, all) => format!("{unset} of {all} thresholds are −1"),
+            },
             meaning: "the threshold for inference was never learned: every positive pre-activation is a code, \
                       and codes are far denser than the k of training",
             remedy: "train beyond `threshold_start_step`, or set the threshold from data so that k codes \
@@ -297,6 +302,12 @@ mod tests {
         assert_eq!(found(|d, _| d.encoder.as_mut_slice()[3] = f32::NAN), ["not_finite"]);
         assert_eq!(found(|d, _| d.gate = threshold(f32::INFINITY)), ["not_finite"]);
         assert_eq!(found(|d, _| d.gate = threshold(-1.0)), ["unset_threshold"]);
+        assert_eq!(found(|d, _| d.gate = threshold(0.0)), ["unset_threshold"]);
+        let one_is_set = |d: &mut Dictionary, _: &mut About| {
+            let Gate::Threshold(own) = &mut d.gate else { panic!("has thresholds") };
+            own[1..].fill(0.0);
+        };
+        assert_eq!(found(one_is_set), [""; 0]);
         let rounded = |_: &mut Dictionary, about: &mut About| {
             about.kinds.insert("threshold".to_owned(), "bfloat16".to_owned());
         };

@@ -37,7 +37,7 @@ use serde_json::{Value, json};
 pub use check::{Finding, check};
 pub use verify::{Agreement, compare};
 
-use super::folder::{Folder, write_folder};
+use super::folder::{Folder, holds_a_model, write_folder};
 use super::{Run, read_json};
 use crate::data::Preparation;
 use crate::error::{Error, Result};
@@ -137,7 +137,7 @@ fn read(path: &Path) -> Result<(Dictionary, About)> {
         () if has("params.npz") || has("params.safetensors") => gemma_scope::read(&folder),
         () if has("config.json") && has("sae_weights.safetensors") => llamascopium::read(&folder),
         () if has("hyperparams.json") => llamascopium::read_old(&folder),
-        () if has("config.json") && has("weights.safetensors") => read_run(&folder),
+        () if has("config.json") && holds_a_model(&folder) => read_run(&folder),
         () => Err(unknown(path, &folder)),
     }
 }
@@ -204,7 +204,7 @@ fn read_run(folder: &Path) -> Result<(Dictionary, About)> {
 /// written makes the same codes as what was read.
 ///
 /// # Errors
-/// If the target cannot express it, what was written differs, or the folder cannot be written; nothing
+/// If a number of it is not finite, the target cannot express it, what was written differs, or the folder cannot be written; nothing
 /// is left behind.
 pub fn write(
     path: &Path,
@@ -212,6 +212,11 @@ pub fn write(
     dictionary: &Dictionary,
     about: &About,
 ) -> Result<Agreement> {
+    if let Some(found) = check::not_finite(dictionary) {
+        let got = format!("a source in which {found}");
+        let remedy = "fetch it again; if it is so at the source, it cannot be used";
+        return Err(Error::mistake("write a dictionary", "numbers that are finite", got, remedy));
+    }
     let kind = if target == Target::Narrows { Folder::Run } else { Folder::Dictionary };
     let mut agreement = None;
     write_folder(path, kind, |folder| {

@@ -95,10 +95,7 @@ fn assemble(
         }
         "batchtopk" | "matryoshka_batchtopk" => {
             let threshold = tensors.number("topk_threshold")?;
-            about.notes.push(
-                "a checkpoint of training: its learned threshold stands for the k of a batch"
-                    .into(),
-            );
+            about.notes.push(if threshold == 0.0 { UNLEARNED } else { LEARNED }.into());
             Gate::Threshold(vec![threshold; n])
         }
         "gated" => Gate::Gated {
@@ -154,6 +151,9 @@ fn fold_training(
     Ok(())
 }
 
+const LEARNED: &str = "a checkpoint of training: its learned threshold stands for the k of a batch";
+const UNLEARNED: &str = "a checkpoint of training whose threshold was not learned yet: it is 0, and every \
+                         positive pre-activation is a code";
 const UNSCALED: &str = "rows are expected to be multiplied by a factor (expected_average_only_in) that \
                         the folder does not hold: they are taken as they are, as SAELens does";
 const UNWHITENED: &str = "rows are expected to be whitened (covariance_whitening): they are taken as they are, as SAELens does";
