@@ -16,12 +16,14 @@ mod table;
 pub(crate) mod transform;
 
 use std::io::{self, ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use narrows::data::{self as rows, Dataset, OpenOptions};
 use narrows::store::Run;
+
+use dictionaries::Shelf;
 
 /// How to talk.
 #[derive(Debug, Args)]
@@ -64,8 +66,7 @@ impl Write for Screen {
 /// A run and the rows that go through it.
 #[derive(Debug, Args)]
 pub(crate) struct RunOnData {
-    /// The run folder that `narrows fit` wrote; `evaluate` also takes a sweep of dictionaries, and a
-    /// dictionary of another library
+    /// The run folder that `narrows fit` wrote
     run: PathBuf,
     /// Rows: a file, a folder of pictures, `PATH#name` in an npz, safetensors or arrow file, a store of
     /// `narrows shards`, or a built-in set such as `demo:digits`
@@ -80,12 +81,20 @@ pub(crate) struct RunOnData {
 impl RunOnData {
     /// Opens both, the data as the training data were opened.
     fn open(&self, labels: Option<String>) -> Result<(Run, Dataset)> {
-        let run = Run::open(&self.run)?;
+        let run = open_run(&self.run)?;
         let given =
             OpenOptions { label_column: self.label_column.clone(), labels, ..Default::default() };
         let dataset = open_like(&run, &self.data, given)?;
         Ok((run, dataset))
     }
+}
+
+/// Opens a run of any model.
+fn open_run(folder: &Path) -> Result<Run> {
+    if let Some(shelf) = Shelf::find(folder)?.filter(|_| folder.is_dir()) {
+        shelf.refuse_foreign("open a run")?;
+    }
+    Ok(Run::open(folder)?)
 }
 
 /// Opens data as the training data were opened: pictures in their size and colours, tables without

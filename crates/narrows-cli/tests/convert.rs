@@ -90,3 +90,80 @@ fn findings_are_told_to_people_and_programs() {
     let told = desk.json(&format!("{line} --json"));
     assert_eq!(told["findings"][0]["check"], "unfolded_decoder_norms");
 }
+
+/// What comes out of a transcoder is what `evaluate` compares with its target.
+#[test]
+fn rows_go_through_a_transcoder() {
+    let desk = Desk::new();
+    let [data, target] = [12, 7].map(|dim| format!("demo:toy?features=20&dim={dim}&rows=500"));
+    for (skip, decodes) in [("false", true), ("true", false)] {
+        desk.narrows(&format!(
+            "fit -q --model dictionary --data {data} --target {target} --set dictionary.latents=24 \
+             --set dictionary.k=3 --set dictionary.skip={skip} --set train.batch_size=64 --out run"
+        ));
+        desk.narrows(&format!("reconstruct run --data {data} --out out.npy"));
+        let squares = (rows(desk.path("out.npy")) - rows(&target)).mapv(|x| x * x).sum();
+        let scores = desk.json(&format!("evaluate run --data {data} --target {target} --json -q"));
+        let found = scores["squared_error_per_row"].as_f64().unwrap();
+        assert!((found - squares / 500.0).abs() < 1e-6 * found, "{found}");
+        desk.narrows(&format!("encode run --data {data} --out codes.npy"));
+        let line = "decode run --codes codes.npy --out decoded.npy";
+        if decodes {
+            desk.narrows(line);
+            assert_eq!(rows(desk.path("decoded.npy")), rows(desk.path("out.npy")));
+        } else {
+            let message = refused(&desk, line);
+            assert!(message.contains("use `reconstruct` on the rows"), "{message}");
+        }
+    }
+}
+
+/// What is said of a command that ends with a mistake and writes nothing.
+fn refused(desk: &Desk, line: &str) -> String {
+    let before = desk.everything();
+    let output = desk.command(line).output().unwrap();
+    let message = desk.without_path(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{line}: {message}");
+    assert_eq!(desk.everything(), before, "{line}");
+    message
+}
+
+#[test]
+fn mistakes_name_the_way_on_and_touch_nothing() {
+    let desk = Desk::new();
+    let fit = "fit -q --model dictionary --data demo:toy?rows=200&dim=8 --set dictionary.k=2 \
+               --set dictionary.latents=16 --set train.batch_size=64";
+    desk.narrows(&format!("{fit} --out trained"));
+    desk.narrows(&format!("{fit} --sweep k=1,2 --out sweep"));
+    let source = foreign("sparsify_sae");
+    let source = source.display();
+    desk.narrows(&format!("convert {source} converted --to narrows"));
+    desk.narrows(&format!("convert {source} converted --to narrows"));
+    let release = foreign("dictionary_learning_AutoEncoder");
+    desk.narrows(&format!("convert {} release --to saelens", release.display()));
+    let weights = desk.path("release/sae_weights.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&weights, bytes).unwrap();
+    desk.write("rows.npy", npy(20, 8, &some_rows()));
+    let cases = [
+        (
+            format!("convert {source} trained --to narrows"),
+            "'trained', a run that was trained there",
+        ),
+        (format!("convert {source} sweep --to narrows"), "'sweep', a run that was trained there"),
+        ("convert sweep x --to narrows".to_owned(), "give one of those in sweep/dictionaries"),
+        ("convert trained converted --to saelens".to_owned(), "give another folder to write"),
+        ("convert release x --to narrows".to_owned(), "a source in which 1 numbers of"),
+        ("convert trained x".to_owned(), "--to <saelens|sparsify|narrows>"),
+        (
+            "encode release --data rows.npy --out codes.npy".to_owned(),
+            "`narrows convert release RUN --to narrows`",
+        ),
+    ];
+    for (line, told) in cases {
+        let message = refused(&desk, &line);
+        assert!(message.contains(told), "{line}: {message}");
+    }
+}

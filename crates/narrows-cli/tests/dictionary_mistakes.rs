@@ -91,6 +91,8 @@ fn what_is_wrong_with_the_rows_is_told_and_the_earlier_run_stays() {
     changed(&desk, "cut", |bytes| bytes.truncate(1000));
     copied(&desk, "missing");
     fs::remove_file(desk.path("missing/shard-00003.safetensors")).unwrap();
+    copied(&desk, "lost");
+    fs::remove_file(desk.path("lost/shards.json")).unwrap();
     desk.narrows(
         &format!("shards pack {ROWS}&first=8000 --out fewer -q").replace("=8000&", "=5000&"),
     );
@@ -124,7 +126,11 @@ fn what_is_wrong_with_the_rows_is_told_and_the_earlier_run_stays() {
             "--data cut",
             "read cut/shard-00001.safetensors: 1000 bytes where the manifest says".to_owned(),
         ),
-        ("--data missing", "read missing/shard-00003.safetensors: No such file".to_owned()),
+        (
+            "--data missing",
+            "read missing/shard-00003.safetensors: the shard is missing; restore it".to_owned(),
+        ),
+        ("--data lost", "a finished store, a folder with shards.json but got 'lost'".to_owned()),
         (
             "--data store --target fewer",
             "expected a target for each of the 8000 rows but got 5000 targets; give rows and \
@@ -138,6 +144,21 @@ fn what_is_wrong_with_the_rows_is_told_and_the_earlier_run_stays() {
         assert!(message.contains(&expected), "{more}: {message}");
         assert_eq!(desk.everything(), before, "{more}");
     }
+    let not_a_number =
+        "NaN in row 1990 of 'nan/shard-00001.safetensors', column 32; leave such rows out";
+    let lines = [
+        ("evaluate run --data flipped", not_written),
+        ("report run --data flipped", not_written),
+        ("evaluate run --data nan --unverified", not_a_number),
+        ("report run --data nan --unverified", not_a_number),
+        ("encode run --data nan --out codes.npy", "for a dictionary leave such rows out"),
+    ];
+    for (line, expected) in lines {
+        let message = told(&desk, &desk.command(line).output().unwrap(), 2);
+        assert!(message.contains(expected), "{line}: {message}");
+        assert_eq!(desk.everything(), before, "{line}");
+    }
+    desk.narrows("evaluate run --data flipped --unverified");
     let line = "fit -q --data nan.npy --unverified --out run";
     let message = told(&desk, &desk.command(line).output().unwrap(), 2);
     assert!(message.contains("where --unverified is given"), "{message}");
@@ -163,7 +184,7 @@ fn a_training_goes_on_only_with_the_rows_and_targets_that_it_began_with() {
     let shard = "store/shard-00002.safetensors";
     fs::rename(desk.path(shard), desk.path("kept")).unwrap();
     let message = told(&desk, &resume(), 2);
-    assert!(message.contains(&format!("read {shard}: No such file")), "{message}");
+    assert!(message.contains(&format!("read {shard}: the shard is missing")), "{message}");
     fs::rename(desk.path("kept"), desk.path(shard)).unwrap();
     assert_eq!(desk.everything(), before);
 }

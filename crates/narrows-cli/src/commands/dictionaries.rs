@@ -3,6 +3,7 @@
 mod pca;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::Result;
 use narrows::Error;
@@ -83,6 +84,20 @@ impl Shelf {
         !self.config.is_null()
     }
 
+    /// Refuses a dictionary of another library, where a run is needed.
+    pub(super) fn refuse_foreign(&self, operation: &str) -> narrows::Result<()> {
+        if self.is_own() {
+            return Ok(());
+        }
+        let folder = self.folder.display();
+        Err(Error::mistake(
+            operation,
+            "a run folder",
+            format!("'{folder}', a dictionary of another library"),
+            format!("bring it into one first: `narrows convert {folder} RUN --to narrows`"),
+        ))
+    }
+
     /// What it was trained on.
     pub(super) fn trained_on(&self) -> Option<&str> {
         self.config["data"]["path"].as_str()
@@ -156,6 +171,24 @@ pub(super) fn open(folder: &Path) -> Result<Dictionary> {
     }
 }
 
+/// Refuses a store with a damaged shard before anything is learned from it or measured.
+pub(super) fn verify(path: &str, output: &Output) -> Result<()> {
+    let Some(folder) = data::store_folder(path) else { return Ok(()) };
+    let begin = Instant::now();
+    let checks = data::verify_shards(&folder)?;
+    data::refuse_damaged(&folder, &checks)?;
+    let bytes: u64 = data::Manifest::read(&folder)?.shards.iter().map(|shard| shard.bytes).sum();
+    let count = checks.len();
+    let are = if count == 1 { "1 shard is".to_owned() } else { format!("{count} shards are") };
+    output.say(format!(
+        "{path}: {are} as written ({:.3} GB read for their hashes and once more for numbers \
+         that are not finite, {:.1} s; --unverified leaves this out)",
+        bytes as f64 / 1e9,
+        begin.elapsed().as_secs_f64()
+    ));
+    Ok(())
+}
+
 /// Rows to measure on.
 pub(super) struct Rows {
     pub(super) dataset: Dataset,
@@ -167,8 +200,20 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Opens the rows at `path`, and those that should come out of transcoders.
-    pub(super) fn open(path: &str, targets: Option<&str>, given: &OpenOptions) -> Result<Self> {
+    /// Opens the rows at `path`, and those that should come out of transcoders; `verified` where a store of
+    /// them is first compared with its hashes.
+    pub(super) fn open(
+        path: &str,
+        targets: Option<&str>,
+        given: &OpenOptions,
+        verified: Option<&Output>,
+    ) -> Result<Self> {
+        if let Some(output) = verified {
+            [Some(path), targets]
+                .into_iter()
+                .flatten()
+                .try_for_each(|path| verify(path, output))?;
+        }
         let targets = targets.map(|path| data::open(path, &OpenOptions::default())).transpose()?;
         // The features of a truth are directions of the rows, not of what they are turned into.
         let truth = if targets.is_none() { known_truth(path)? } else { None };

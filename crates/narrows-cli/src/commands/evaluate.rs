@@ -24,13 +24,21 @@ use super::{Output, RunOnData, Screen, figure, of_storey};
 
 /// Measure what a model loses of rows, beside PCA of the same width
 ///
-/// Squared errors are in the units of the prepared rows (pixels / 255 for 8-bit pictures), summed
-/// over the columns of a row. The figures are kept in the scores.json of the run.
+/// Squared errors are in the units of the prepared rows (pixels / 255 for 8-bit pictures; of a dictionary,
+/// which takes rows as they are, their own), summed over the columns of a row. The figures are kept in the
+/// scores.json of the run.
 ///
-/// Of a sparse dictionary, of narrows or of another library, it tells how many latents fire and how often,
+/// Of a sparse dictionary, a run or the folder of another library, it tells how many latents fire and how often,
 /// what is lost beside PCA with as many components as latents fire in a row, and, of a set whose truth is
 /// known, how far that was found. Of a sweep it tells each kind with mean and deviation over the seeds, and
 /// how alike the seeds are.
+///
+/// Scores of a dictionary: fraction_variance_unexplained is squared error over squared distance from the mean
+/// row, explained_variance one minus the variance of the error over that of the rows,
+/// explained_variance_legacy the mean over rows of one minus the ratio of both squares; cosine that of a row
+/// and what comes out; l2_ratio the mean of their lengths' ratio; shrinkage the factor that best rescales what
+/// comes out, above 1 where it is too short; dense_share the share of latents that fire in more than a tenth of
+/// the rows; uniqueness how many different atoms of the other are nearest to some atom, over the atoms.
 ///
 /// Examples:
 ///
@@ -66,6 +74,9 @@ pub(crate) struct EvaluateArgs {
     /// was trained on]
     #[arg(long, value_name = "PATH")]
     target: Option<String>,
+    /// Of dictionaries: do not compare the hashes of a store's shards first, which reads it once more
+    #[arg(long)]
+    unverified: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -112,6 +123,7 @@ fn refuse_unread(args: &EvaluateArgs) -> Result<()> {
         (args.against.is_some(), "--against"),
         (args.baselines, "--baselines"),
         (args.target.is_some(), "--target"),
+        (args.unverified, "--unverified"),
     ];
     match given.iter().find(|(given, _)| *given) {
         Some((_, option)) => Err(Error::mistake(

@@ -12,7 +12,7 @@ use narrows::data::{Dataset, OpenOptions, Preparation, Prepared, Source};
 use narrows::store::{Folder, NpyWriter, Run, check_replaceable, write_image, write_pictures};
 use ndarray::Array2;
 
-use super::{Output, RunOnData, Screen};
+use super::{Output, RunOnData, Screen, open_run};
 
 /// Rows that are held at a time.
 const BLOCK: usize = 2048;
@@ -34,7 +34,7 @@ pub(crate) struct EncodeArgs {
     output: Output,
 }
 
-/// Turn codes into rows, in the units of the original data
+/// Turn codes into rows, in the units of the original data; of a transcoder into those that come out of it
 ///
 /// Example: narrows decode runs/a --codes codes.npy --out rows.npy
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ pub(crate) struct DecodeArgs {
 /// Send rows through the code and back, in the units of the original data
 ///
 /// A folder of pictures in gives a folder of PNG pictures out, one picture in gives one picture or a
-/// folder, by the name; everything else gives an npy file.
+/// folder, by the name; everything else gives an npy file. Of a transcoder it gives what rows are turned into.
 ///
 /// Example: narrows reconstruct runs/a --data test.npy --out rebuilt.npy
 #[derive(Debug, Args)]
@@ -85,9 +85,9 @@ pub(crate) fn encode(args: EncodeArgs) -> Result<()> {
 
 pub(crate) fn decode(args: DecodeArgs) -> Result<()> {
     check_array(&args.out, &args.codes)?;
-    let run = Run::open(&args.run)?;
+    let run = open_run(&args.run)?;
     let codes = narrows::data::open(&args.codes, &OpenOptions::default())?;
-    let (count, dim) = (codes.rows.rows(), run.preparation.input_dim());
+    let (count, dim) = (codes.rows.rows(), original_dim(&run));
     if codes.rows.dim() != run.model.latent_dim() {
         return Err(Error::mistake(
             "decode",
@@ -101,8 +101,13 @@ pub(crate) fn decode(args: DecodeArgs) -> Result<()> {
     for start in (0..count).step_by(BLOCK) {
         let block = read(&*codes.rows, start)?;
         let rows = run.model.decode(block.view())?;
-        let mut original = vec![0.0; rows.nrows() * dim];
-        run.preparation.invert(rows.as_slice().expect("row-major"), &mut original);
+        let rows = rows.as_slice().expect("row-major");
+        if transcodes(&run) {
+            out.write_rows(rows)?;
+            continue;
+        }
+        let mut original = vec![0.0; block.nrows() * dim];
+        run.preparation.invert(rows, &mut original);
         out.write_rows(&original)?;
     }
     out.finish()?;
@@ -111,11 +116,11 @@ pub(crate) fn decode(args: DecodeArgs) -> Result<()> {
 
 pub(crate) fn reconstruct(args: ReconstructArgs) -> Result<()> {
     let (run, dataset) = args.on.open(None)?;
-    if dataset.image.is_some() && !dataset.row_names.is_empty() {
+    if dataset.image.is_some() && !dataset.row_names.is_empty() && !transcodes(&run) {
         return reconstruct_pictures(&run, &dataset, &args);
     }
     check_array(&args.out, &args.on.data)?;
-    let (count, dim) = (dataset.rows.rows(), dataset.rows.dim());
+    let (count, dim) = (dataset.rows.rows(), original_dim(&run));
     let mut out = NpyWriter::create(&args.out, count, dim, dataset.rows.precision())?;
     for_rebuilt_blocks(&run, &dataset, |_, rows| out.write_rows(rows))?;
     out.finish()?;
@@ -258,6 +263,9 @@ pub(super) fn for_rebuilt_blocks(
     let dim = dataset.rows.dim();
     for_prepared_blocks(run, dataset, &preparation, |start, block| {
         let (_, rebuilt) = run.model.reconstruct(block.view())?;
+        if transcodes(run) {
+            return with(start, rebuilt.as_slice().expect("row-major"));
+        }
         let mut raw = vec![0.0; rebuilt.nrows() * dim];
         dataset.rows.read_f64(start, &mut raw)?;
         let mut norms = vec![1.0; rebuilt.nrows()];
@@ -266,6 +274,16 @@ pub(super) fn for_rebuilt_blocks(
         preparation.invert_with_norms(rebuilt, &norms, &mut raw);
         with(start, &raw)
     })
+}
+
+/// Whether other rows come out than go in; they were not prepared, and are not brought back.
+fn transcodes(run: &Run) -> bool {
+    run.model.output_dim() != run.model.input_dim()
+}
+
+/// Columns of what comes out, in the units of the data.
+fn original_dim(run: &Run) -> usize {
+    if transcodes(run) { run.model.output_dim() } else { run.preparation.input_dim() }
 }
 
 /// The rows of the block that begins at `start`.

@@ -128,24 +128,33 @@ impl Held {
 fn read(source: &dyn Source, places: &[usize], out: &mut Matrix) -> Result<()> {
     out.reshape(places.len(), source.dim());
     source.gather_f32(places, out.as_mut_slice())?;
-    let bad = |piece: &&[f32]| piece.iter().fold(false, |bad, x| bad | !x.is_finite());
-    let pieces = out.as_slice().par_chunks(PIECE);
-    if pieces.map(|piece| bad(&piece)).reduce(|| false, |a, b| a | b) {
-        return Err(not_finite(source, places, out));
-    }
-    Ok(())
+    refuse_not_finite(source, |row| places[row], out)
 }
 
-fn not_finite(source: &dyn Source, places: &[usize], rows: &Matrix) -> Error {
+/// Refuses numbers that are not finite in `rows (n, d)` that were read of `source`, row i of them at
+/// `place(i)`.
+///
+/// # Errors
+/// If there is one; the first is named.
+pub fn refuse_not_finite(
+    source: &dyn Source,
+    place: impl Fn(usize) -> usize,
+    rows: &Matrix,
+) -> Result<()> {
+    let bad = |piece: &[f32]| piece.iter().fold(false, |bad, x| bad | !x.is_finite());
+    let pieces = rows.as_slice().par_chunks(PIECE);
+    if !pieces.map(bad).reduce(|| false, |a, b| a | b) {
+        return Ok(());
+    }
     let wrong = rows.as_slice().iter().enumerate().find(|(_, x)| !x.is_finite());
     let (index, value) = wrong.unwrap_or((0, &f32::NAN));
-    let (row, column) = (places[index / rows.cols()], index % rows.cols());
-    Error::mistake(
+    let (row, column) = (place(index / rows.cols()), index % rows.cols());
+    Err(Error::mistake(
         "read rows",
         "numbers that are finite",
         format!("{value} in {}, column {}", source.whereabouts(row), column + 1),
         "leave such rows out",
-    )
+    ))
 }
 
 impl Batches<'_> {

@@ -33,7 +33,7 @@ pub mod synthetic_faces;
 mod table;
 
 pub use activations::row_integers;
-pub use batches::{Batch, Batches, Reading, with_batches};
+pub use batches::{Batch, Batches, Reading, refuse_not_finite, with_batches};
 pub use chosen::{Chosen, evenly};
 pub use demo::known_truth;
 pub use describe::{ClassCount, ColumnSummary, Description, Place, describe};

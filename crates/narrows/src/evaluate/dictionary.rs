@@ -33,8 +33,8 @@ pub use structure::{DecoderStructure, DensityHistogram};
 
 use super::recovery::{Hits, Recovery};
 use crate::compute::{Matrix, SparseRows};
-use crate::data::Source;
 use crate::data::superposition::KnownTruth;
+use crate::data::{Source, refuse_not_finite};
 use crate::error::{Error, Result};
 use crate::model::Dictionary;
 
@@ -93,7 +93,7 @@ pub struct DictionaryScores {
 /// What a dictionary does to rows, which should give `targets` where it is a transcoder.
 ///
 /// # Errors
-/// If rows cannot be read, there are none, or shapes differ.
+/// If rows cannot be read, there are none, a number of them is not finite, or shapes differ.
 pub fn evaluate_dictionary(
     dictionary: &Dictionary,
     rows: &dyn Source,
@@ -125,7 +125,8 @@ impl Measured<'_> {
     /// block of rows and fills in their codes and what comes out of them.
     ///
     /// # Errors
-    /// If rows cannot be read, there are none, or shapes differ; and those of `code`.
+    /// If rows cannot be read, there are none, a number of them is not finite, or shapes differ; and those
+    /// of `code`.
     pub fn scores(
         &self,
         mut code: impl FnMut(&Matrix, &mut SparseRows, &mut Matrix) -> Result<()>,
@@ -184,7 +185,8 @@ impl Measured<'_> {
 
 fn read(source: &dyn Source, start: usize, count: usize, out: &mut Matrix) -> Result<()> {
     out.reshape(count, source.dim());
-    source.read_f32(start, out.as_mut_slice())
+    source.read_f32(start, out.as_mut_slice())?;
+    refuse_not_finite(source, |row| start + row, out)
 }
 
 fn mean_row(source: &dyn Source) -> Result<Vec<f64>> {

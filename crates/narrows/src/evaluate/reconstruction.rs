@@ -103,6 +103,14 @@ pub fn evaluate(
             "use `narrows predict --labels`",
         ));
     }
+    if model.output_dim() != model.input_dim() {
+        return Err(Error::mistake(
+            "evaluate",
+            "a model that rebuilds rows",
+            "a transcoder, which turns them into others",
+            "measure it against those: `evaluate_dictionary`",
+        ));
+    }
     let baseline = baseline.map(|pca| Model::Pca(pca.clone()));
     let mut variance = Variance::new(dim);
     let shares = matches!(model, Model::Network(_)) && bounds == Some((0.0, 1.0));

@@ -194,6 +194,14 @@ impl Model {
         self.as_autoencoder().latent_dim()
     }
 
+    /// Columns of a rebuilt row: those of a row, but for transcoders.
+    pub fn output_dim(&self) -> usize {
+        match self {
+            Self::Dictionary(dictionary) => dictionary.output_dim(),
+            _ => self.input_dim(),
+        }
+    }
+
     /// Codes `(n, m)` of rows `(n, d)`; PCA computes in f64, networks in f32.
     ///
     /// # Errors
@@ -208,7 +216,7 @@ impl Model {
         }
     }
 
-    /// Rows `(n, d)` from codes `(n, m)`.
+    /// Rows `(n, d)` from codes `(n, m)`; of a transcoder those that it turns rows into.
     ///
     /// # Errors
     /// If the codes have another number of columns than the model, or it has no way back.
@@ -217,10 +225,7 @@ impl Model {
             Self::Pca(pca) => pca.inverse_transform(z),
             Self::Linear(linear) => through_f32(z, |z| linear.decode(z)),
             Self::Network(network) => through_f32(z, |z| network.decode(z)),
-            Self::Dictionary(dictionary) => {
-                rebuilds_its_rows(dictionary)?;
-                through_f32(z, |z| dictionary.decode(z))
-            }
+            Self::Dictionary(dictionary) => through_f32(z, |z| dictionary.decode(z)),
             Self::Predictor(_) => Err(Error::mistake(
                 "rebuild rows",
                 "a model that rebuilds rows",
@@ -240,7 +245,6 @@ impl Model {
             let rebuilt = self.decode(codes.view())?;
             return Ok((codes, rebuilt));
         };
-        rebuilds_its_rows(dictionary)?;
         let narrow = Matrix::from(x.mapv(|value| value as f32));
         let codes = dictionary.encode_sparse(&narrow)?;
         let rebuilt = dictionary.rebuild(&codes, &narrow)?;
@@ -258,20 +262,6 @@ impl Model {
             Self::Linear(_) | Self::Network(_) | Self::Predictor(_) | Self::Dictionary(_) => Ok(()),
         }
     }
-}
-
-/// Refuses a transcoder, whose rows are others than those it is given.
-fn rebuilds_its_rows(dictionary: &Dictionary) -> Result<()> {
-    let (d, o) = (dictionary.input_dim(), dictionary.output_dim());
-    if d == o {
-        return Ok(());
-    }
-    Err(Error::mistake(
-        "rebuild rows",
-        "a dictionary that rebuilds the rows it is given",
-        format!("a transcoder from {d} to {o} columns"),
-        "use its codes: `narrows encode`",
-    ))
 }
 
 /// Computes in f32, as the model was trained, whatever kind the rows come in.

@@ -33,20 +33,13 @@ const SEED: u64 = 0;
 
 /// The page of what lies in a folder.
 pub(super) fn page(args: &ReportArgs, shelf: &Shelf) -> Result<String> {
-    if !shelf.is_own() {
-        return Err(Error::mistake(
-            "report",
-            "a run folder",
-            format!("'{}', a dictionary of another library", shelf.folder.display()),
-            "bring it into one first: `narrows convert FOLDER RUN --to narrows`",
-        )
-        .into());
+    shelf.refuse_foreign("report")?;
+    if shelf.sweep {
+        return many(shelf, &rows(args, shelf)?.at_most(MEASURED_OF_SWEEP), &args.output);
     }
-    let rows = rows(args, shelf)?;
-    match shelf.sweep {
-        true => many(shelf, &rows.at_most(MEASURED_OF_SWEEP), &args.output),
-        false => one(shelf, &rows.at_most(MEASURED)),
-    }
+    // Before its rows: of a training that was interrupted there is nothing to show.
+    let dictionary = open(&shelf.folder)?;
+    one(shelf, &dictionary, &rows(args, shelf)?.at_most(MEASURED))
 }
 
 fn rows(args: &ReportArgs, shelf: &Shelf) -> Result<Rows> {
@@ -56,7 +49,8 @@ fn rows(args: &ReportArgs, shelf: &Shelf) -> Result<Rows> {
     };
     let is_own = own == Some(path);
     let target = shelf.config["data"]["target"].as_str().filter(|_| is_own);
-    let rows = Rows::open(path, target, &OpenOptions::default())?;
+    let verified = (!args.unverified).then_some(&args.output);
+    let rows = Rows::open(path, target, &OpenOptions::default(), verified)?;
     let hash = shelf.config["data"]["content_hash"].as_str();
     if is_own && hash != Some(&rows.dataset.content_hash) {
         args.output.say(format!("note: {path} has changed since the run was fitted"));
@@ -84,10 +78,9 @@ fn measured_on(shelf: &Shelf, rows: &Rows, measured: usize) -> MeasuredOn {
     }
 }
 
-fn one(shelf: &Shelf, rows: &Rows) -> Result<String> {
-    let dictionary = open(&shelf.folder)?;
-    let found = rows.measure(&dictionary)?;
-    let (most_used, least_used) = used(&dictionary, &found);
+fn one(shelf: &Shelf, dictionary: &Dictionary, rows: &Rows) -> Result<String> {
+    let found = rows.measure(dictionary)?;
+    let (most_used, least_used) = used(dictionary, &found);
     let pca = pca(shelf, rows, found.l0)?
         .map(|(components, found)| (components, scores::scores(&found, &found.scores)));
     let image = rows.image().filter(|_| dictionary.output_dim() == dictionary.input_dim());

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use narrows::Error;
 use narrows::data::{Dataset, ImageShape, OpenOptions, Prepared};
 use narrows::model::{Answer, Model, Pca, Predictor};
 use narrows::recipe::{CorruptionKind, CorruptionTable, SparsityKind, SparsityTable};
@@ -60,6 +61,9 @@ pub(crate) struct ReportArgs {
     /// The column of a table that holds the labels
     #[arg(long, value_name = "NAME")]
     label_column: Option<String>,
+    /// Of dictionaries: do not compare the hashes of a store's shards first, which reads it once more
+    #[arg(long)]
+    unverified: bool,
     /// Show the page in the browser
     #[arg(long)]
     open: bool,
@@ -70,6 +74,10 @@ pub(crate) struct ReportArgs {
 pub(crate) fn run(args: ReportArgs) -> Result<()> {
     if let Some(shelf) = Shelf::find(&args.run)? {
         return write(&args, &dictionary::page(&args, &shelf)?);
+    }
+    if args.unverified {
+        let expected = "a sparse dictionary where --unverified is given";
+        return Err(Error::mistake("report", expected, "another model", "leave it out").into());
     }
     let run = Run::open(&args.run)?;
     let dataset = rows_of(&args, &run)?;

@@ -111,7 +111,8 @@ impl Preparation {
             }
             if x.to_f64().is_nan() && self.config.missing == Missing::Refuse {
                 let got = format!("a missing value (NaN) in {}", place());
-                let remedy = "fit with `--missing mean` or, for PCA, `--missing em`";
+                let remedy = "fit with `--missing mean` or, for PCA, `--missing em`; for a dictionary \
+                              leave such rows out";
                 return Err(Error::mistake("prepare rows", "a number", got, remedy));
             }
         }

@@ -70,6 +70,7 @@ impl Labelled {
         let places = data::evenly(source.rows(), most);
         let mut sample = Matrix::zeros(places.len(), source.dim());
         source.gather_f32(&places, sample.as_mut_slice())?;
+        data::refuse_not_finite(source, |row| places[row], &sample)?;
         let classes = places.iter().map(|&place| labels.classes[place]).collect();
         Ok(Some(Self { rows: sample, classes }))
     }

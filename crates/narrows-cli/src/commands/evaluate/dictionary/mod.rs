@@ -44,7 +44,8 @@ pub(super) fn run(args: &EvaluateArgs, shelf: &Shelf) -> Result<()> {
         )
         .into());
     }
-    let rows = Rows::open(&args.on.data, target, &given)?;
+    let verified = (!args.unverified).then_some(&args.output);
+    let rows = Rows::open(&args.on.data, target, &given, verified)?;
     match shelf.sweep {
         true => sweep::evaluate(args, shelf, &rows),
         false => one::evaluate(args, shelf, &rows),

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use narrows::Error;
-use narrows::data::{self, Dataset, Preparation};
+use narrows::data::{Dataset, Preparation};
 use narrows::model::{Autoencoder, Dictionary, Model};
 use narrows::recipe::DictionaryRecipe;
 use narrows::report::count;
@@ -20,6 +20,7 @@ use narrows::train::dictionary::{
 };
 use serde_json::{Map, Value, json};
 
+use super::super::dictionaries::verify;
 use super::watch::{Asked, Left, begun};
 use super::{FitArgs, Screen};
 use watch::Watch;
@@ -72,7 +73,7 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
     let from = from.map(|(progress, vectors)| checkpoint(&progress, vectors)).transpose()?;
     if !args.unverified {
         let paths = [&recipe.data.path, &recipe.data.target];
-        paths.into_iter().flatten().try_for_each(|path| verify(path, args))?;
+        paths.into_iter().flatten().try_for_each(|path| verify(path, &args.output))?;
     }
     let begin = Instant::now();
     let mut watch = Watch::new(asked, &args.out, &args.output)?;
@@ -112,23 +113,6 @@ fn refuse_unread(args: &FitArgs) -> Result<()> {
         .into()),
         None => Ok(()),
     }
-}
-
-/// Refuses a store with a damaged shard before anything is learned from it.
-fn verify(path: &str, args: &FitArgs) -> Result<()> {
-    let Some(folder) = data::store_folder(path) else { return Ok(()) };
-    let begin = Instant::now();
-    let checks = data::verify_shards(&folder)?;
-    data::refuse_damaged(&folder, &checks)?;
-    let bytes: u64 = data::Manifest::read(&folder)?.shards.iter().map(|shard| shard.bytes).sum();
-    args.output.say(format!(
-        "{path}: {} shards are as they were written ({:.3} GB read for their hashes and once more for numbers \
-         that are not finite, {:.1} s; --unverified leaves this out)",
-        checks.len(),
-        bytes as f64 / 1e9,
-        begin.elapsed().as_secs_f64()
-    ));
-    Ok(())
 }
 
 /// A hash of all that is learned from.
