@@ -144,7 +144,7 @@ fn labels_are_probed_beside_the_rows_themselves() {
         assert!(accuracy(what, 2) >= accuracy(what, 0) && accuracy(what, 2) > majority, "{probes}");
     }
     let screen = desk.narrows("evaluate run --data demo:digits --labels labels.txt -q");
-    assert!(screen.contains("probes of 10 classes, learned on 1437 rows, measured on 360"));
+    assert!(screen.contains("probes of 10 classes, learned on 1,437 rows, measured on 360"));
     assert!(screen.contains("\n5 latents") && screen.contains("\n5 columns of the rows"));
 }
 

@@ -181,6 +181,9 @@ fn a_training_goes_on_only_with_the_rows_and_targets_that_it_began_with() {
         fs::rename(desk.path(set), desk.path("narrow")).unwrap();
         fs::rename(desk.path("kept"), desk.path(set)).unwrap();
     }
+    let message = told(&desk, &desk.command("report part").output().unwrap(), 2);
+    assert!(message.contains("where training has not finished"), "{message}");
+    assert!(!message.contains("has changed"), "{message}");
     let shard = "store/shard-00002.safetensors";
     fs::rename(desk.path(shard), desk.path("kept")).unwrap();
     let message = told(&desk, &resume(), 2);

@@ -85,6 +85,9 @@ fn inputs_are_packed_told_of_and_used_by_other_commands() {
     };
     assert_eq!(fit("store"), fit("again"));
     assert_eq!(desk.json("shards info half --json")["element"], "f16");
+    assert!(
+        desk.narrows("shards info half").starts_with("65 rows of 6 numbers as f16 in 1 shard, ")
+    );
 }
 
 #[test]

@@ -213,6 +213,32 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// The threshold of a checkpoint begins at 0, which is no threshold that was learned.
+#[test]
+fn a_threshold_that_was_not_learned_is_said_to_be_unset() {
+    let home = tempfile::tempdir().unwrap();
+    let name = "tests/golden/dictionaries/saelens_batchtopk_scaled";
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(name), home.path());
+    let told = || {
+        let (dictionary, about) = exchange::open(home.path()).unwrap();
+        let findings = exchange::check(&dictionary, &about);
+        let unset = findings.iter().find(|finding| finding.check == "unset_threshold");
+        (about.notes[0].clone(), unset.map(|finding| finding.found.clone()))
+    };
+    let (note, unset) = told();
+    assert!(note.contains("learned threshold stands for the k") && unset.is_none(), "{note}");
+    let file = home.path().join("sae_weights.safetensors");
+    let mut bytes = fs::read(&file).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    // `topk_threshold`, a number of 8 bytes, is the first tensor.
+    bytes[8 + header..16 + header].fill(0);
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, &bytes).unwrap();
+    let (note, unset) = told();
+    assert!(note.contains("not learned yet") && !note.contains("stands for"), "{note}");
+    assert_eq!(unset.unwrap(), "all 24 thresholds are 0");
+}
+
 /// Files of the library in a folder, below it too.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

@@ -14,6 +14,7 @@ use narrows::evaluate::{
 };
 use narrows::objective::Corruption;
 use narrows::recipe::CorruptionTable;
+use narrows::report::count;
 use narrows::store::{Run, read_json, write_aside};
 use serde_json::{Value, json};
 
@@ -259,7 +260,9 @@ fn print_found(found: &Evaluation, beside: bool) -> Result<()> {
     writeln!(
         Screen,
         "{} rows, {} columns through {}\n",
-        found.rows, found.input_dim, found.latent_dim
+        count(found.rows),
+        found.input_dim,
+        found.latent_dim
     )?;
     let rows: Vec<Vec<String>> = lines(&found.scores)
         .into_iter()

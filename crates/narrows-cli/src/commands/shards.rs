@@ -10,6 +10,7 @@ use narrows::Error;
 use narrows::data::{
     self, Dataset, Manifest, OpenOptions, RowIntegers, ShardElement, refuse_damaged, verify_shards,
 };
+use narrows::report::count;
 use narrows::store::{ShardOptions, ShardWriter};
 use serde_json::{Map, Value, json};
 
@@ -22,7 +23,8 @@ const BLOCK: usize = 1 << 20;
 /// Keep activations as a store: a folder of safetensors shards with a manifest
 ///
 /// A store is read by pieces, in any order, by `--data FOLDER` of every command. It may be larger than
-/// memory; `narrows fit --model dictionary` compares it with its hashes before it learns from it.
+/// memory. Of dictionaries, `fit`, `evaluate` and `report` compare it with its hashes before they learn from it
+/// or measure on it.
 ///
 /// Examples:
 ///
@@ -141,7 +143,7 @@ fn pack(args: PackArgs) -> Result<()> {
     let rows: usize = inputs.iter().map(|input| input.set.rows.rows()).sum();
     let mut skip = writer.rows();
     if skip > 0 {
-        args.output.say(format!("{skip} of {rows} rows are there"));
+        args.output.say(format!("{} of {} rows are there", count(skip), count(rows)));
     }
     for input in &inputs {
         let first = skip.min(input.set.rows.rows());
@@ -254,8 +256,10 @@ fn pack_rows(writer: &mut ShardWriter, input: &Input, first: usize) -> Result<()
 
 fn told(manifest: &Manifest) -> String {
     let Manifest { rows, dim, element, shards, .. } = manifest;
-    let size = manifest.bytes() as f64 / 1e9;
-    format!("{rows} rows of {dim} numbers as {element} in {} shards, {size:.3} GB", shards.len())
+    let (rows, size) = (count(*rows), manifest.bytes() as f64 / 1e9);
+    let shards =
+        if shards.len() == 1 { "1 shard".into() } else { format!("{} shards", shards.len()) };
+    format!("{rows} rows of {dim} numbers as {element} in {shards}, {size:.3} GB")
 }
 
 fn info(args: &InfoArgs) -> Result<()> {

@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::Args;
 use narrows::Error;
 use narrows::data::{Dataset, OpenOptions, Preparation, Prepared, Source};
+use narrows::report::count;
 use narrows::store::{Folder, NpyWriter, Run, check_replaceable, write_image, write_pictures};
 use ndarray::Array2;
 
@@ -294,7 +295,7 @@ pub(super) fn read(source: &dyn Source, start: usize) -> narrows::Result<Array2<
 }
 
 fn say_written(output: &Output, rows: usize, columns: usize, path: &Path) -> Result<()> {
-    output.say(format!("written: {rows} rows × {columns} columns in {}", path.display()));
+    output.say(format!("written: {} rows × {columns} columns in {}", count(rows), path.display()));
     if output.json {
         let path = path.display().to_string();
         let written = serde_json::json!({ "rows": rows, "columns": columns, "path": path });

@@ -69,8 +69,9 @@ pub(super) fn not_finite(dictionary: &Dictionary) -> Option<String> {
         ("gate", gate[1]),
     ];
     let count = |values: &[f32]| values.iter().filter(|value| !value.is_finite()).count();
-    let (name, bad) = parts.into_iter().map(|(name, v)| (name, count(v))).find(|(_, n)| *n > 0)?;
-    Some(format!("{bad} numbers of the {name} are infinite or not a number"))
+    let (name, values) = parts.into_iter().find(|(_, values)| count(values) > 0)?;
+    let (bad, all) = (count(values), values.len());
+    Some(format!("{bad} of {all} numbers of the {name} are infinite or not a number"))
 }
 
 fn activation_norm(about: &About) -> Option<Finding> {

@@ -8,6 +8,7 @@ use narrows::compute::Matrix;
 use narrows::data;
 use narrows::evaluate::{DictionaryLikeness, Probe, Probes, compare_dictionaries};
 use narrows::model::Dictionary;
+use narrows::report::count;
 use serde_json::{Value, json};
 
 use super::super::super::dictionaries::{NUMBERS, Rows, open};
@@ -122,8 +123,8 @@ pub(super) fn print_probes(found: &Probes, mut lines: Vec<Vec<String>>) -> Resul
         "\nprobes of {} classes, learned on {} rows, measured on {}; always answering what is more \
          frequent: accuracy {}\n",
         found.classes,
-        found.train_rows,
-        found.test_rows,
+        count(found.train_rows),
+        count(found.test_rows),
         figure(found.majority_accuracy),
     )?;
     lines.extend(found.columns.iter().map(|probe| line("columns of the rows", probe)));

@@ -5,6 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use narrows::evaluate::{Baselines, DictionaryScores, Scores};
 use narrows::model::{Autoencoder, Dictionary};
+use narrows::report::count;
 use serde_json::{Value, json};
 
 use super::super::super::dictionaries::{Rows, Shelf, open, pca};
@@ -77,7 +78,7 @@ impl Found {
         writeln!(
             Screen,
             "{} rows, {} columns through {} latents ({})\n",
-            self.scores.rows,
+            count(self.scores.rows),
             dictionary.input_dim(),
             dictionary.latent_dim(),
             dictionary.gate.name(),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use narrows::evaluate::{Baselines, DictionaryLikeness, FrontierPoint, Probe, Spread};
+use narrows::report::count;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -107,7 +108,7 @@ pub(super) fn evaluate(args: &EvaluateArgs, shelf: &Shelf, rows: &Rows) -> Resul
         writeln!(Screen, "{told:#}")?;
         return Ok(());
     }
-    writeln!(Screen, "{} rows of {name}\n", found.scores[0].rows)?;
+    writeln!(Screen, "{} rows of {name}\n", count(found.scores[0].rows))?;
     print_points(&found.points, &beside)?;
     print_probes_of(&found.points, &beside)?;
     baselines.iter().try_for_each(print_baselines)
