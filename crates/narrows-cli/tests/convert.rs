@@ -155,7 +155,7 @@ fn mistakes_name_the_way_on_and_touch_nothing() {
         (format!("convert {source} sweep --to narrows"), "'sweep', a run that was trained there"),
         ("convert sweep x --to narrows".to_owned(), "give one of those in sweep/dictionaries"),
         ("convert trained converted --to saelens".to_owned(), "give another folder to write"),
-        ("convert release x --to narrows".to_owned(), "a source in which 1 of 192 numbers of"),
+        ("convert release x --to narrows".to_owned(), "a source in which 1 of 24 numbers of"),
         ("convert trained x".to_owned(), "--to <saelens|sparsify|narrows>"),
         (
             "encode release --data rows.npy --out codes.npy".to_owned(),
