@@ -284,7 +284,8 @@ fn the_first_bad_value_is_named() {
     assert_eq!(
         message(Preparation::fit(&set, &standardise)),
         "prepare rows: expected a number but got a missing value (NaN) in row 1235, column 57; \
-         fit with `--missing mean` or, for PCA, `--missing em`"
+         fit with `--missing mean` or, for PCA, `--missing em`; for a dictionary \
+         leave such rows out"
     );
     assert_eq!(
         message(Preparation::fit(&set, &filled(Scale::Standardise))),
