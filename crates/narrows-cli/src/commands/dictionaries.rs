@@ -244,6 +244,26 @@ impl Rows {
     }
 }
 
+/// Names of folders, a run of them as its ends: `0–4, 7`.
+pub(super) fn ranged(names: &[&str]) -> String {
+    let follows = |pair: [&str; 2]| {
+        let [before, own] = pair.map(|name| name.parse::<usize>().ok());
+        before.is_some_and(|before| own == Some(before + 1))
+    };
+    let mut runs: Vec<[&str; 2]> = Vec::new();
+    for &name in names {
+        match runs.last_mut() {
+            Some([_, end]) if follows([*end, name]) => *end = name,
+            _ => runs.push([name, name]),
+        }
+    }
+    let told = runs.iter().map(|[from, to]| match from == to {
+        true => (*from).to_owned(),
+        false => format!("{from}–{to}"),
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
 /// Names for groups of dictionaries, such that any two can be told apart.
 pub(super) fn alike(points: &[FrontierPoint]) -> Vec<PointName> {
     const TOLD: &[&str] = &["kind", "latents", "k", "sparsity_weight", "target_l0"];

@@ -28,6 +28,7 @@ use super::{Output, Screen, figure, size};
 
 pub(super) use again::{command, dictionary_command, unusual};
 pub(super) use settings::sets;
+use watch::tell_replaced;
 pub(super) use watch::{Asked, Left, Watch, begun};
 
 /// Learn a model from rows, into a run folder
@@ -145,6 +146,9 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
     if !args.find_lr {
         check_replaceable(&args.out, Folder::Run)?;
     }
+    if !args.find_lr && !args.resume {
+        tell_replaced(&args.out, &args.output);
+    }
     if args.verbose {
         let threads = narrows::compute::threads();
         args.output.say(format!("{}\nthreads: {threads}", keys::settings(&recipe)));
@@ -167,7 +171,7 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
             let mut watch = Watch::new(asked(&recipe, &dataset)?, &args.out, &args.output)?;
             let fitted = recipe.fit(&dataset, from, &mut watch);
             watch.finish();
-            fitted?
+            fitted.map_err(|error| watch::with_command(error, "", &args.out))?
         }
     };
     let seconds = begin.elapsed().as_secs_f64();

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use narrows::Result;
+use narrows::report::count;
 use narrows::train::Wish;
 use narrows::train::dictionary::{
     DictionaryCheckpoint, DictionaryObserver, DictionaryRecord, DictionaryStep,
@@ -20,13 +21,21 @@ pub(super) struct Watch<'a> {
     begun: Option<(Instant, u64)>,
     /// Mean over the dictionaries of the last line of the history: codes of a row, and dead latents.
     last: Option<(f64, f64)>,
+    /// Rows seen, and rows in all.
+    at: [u64; 2],
 }
 
 impl<'a> Watch<'a> {
     /// Takes over Ctrl-C: see [`Keeper::new`].
     pub(super) fn new(asked: Asked, out: &'a Path, output: &'a Output) -> Result<Self> {
         let (bar, keeper) = (Bar::new(output), Keeper::new(asked, out)?);
-        Ok(Self { bar, keeper, begun: None, last: None })
+        Ok(Self { bar, keeper, begun: None, last: None, at: [0; 2] })
+    }
+
+    /// How far it came, for whoever stopped it.
+    pub(super) fn kept(&self) -> String {
+        let [seen, total] = self.at.map(|rows| count(rows as usize));
+        format!("{seen} of {total} rows kept; ")
     }
 
     /// Takes the bar away.
@@ -37,6 +46,7 @@ impl<'a> Watch<'a> {
 
 impl DictionaryObserver for Watch<'_> {
     fn step(&mut self, step: &DictionaryStep) -> Wish {
+        self.at = [step.position, step.total];
         let (start, from) = *self.begun.get_or_insert((Instant::now(), step.position));
         let speed = (step.position - from) as f64 / start.elapsed().as_secs_f64().max(1e-9);
         let last =
