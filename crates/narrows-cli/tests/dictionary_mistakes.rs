@@ -65,15 +65,20 @@ fn on_a_full_disk(desk: &Desk, line: &str) -> Output {
 /// The training in `part` that was killed once it had a checkpoint.
 #[cfg(unix)]
 fn killed(desk: &Desk, line: &str) {
+    killed_in(desk, "part", line);
+    assert!(!desk.path("part/weights.safetensors").exists(), "it ended before it was killed");
+}
+
+#[cfg(unix)]
+fn killed_in(desk: &Desk, run: &str, line: &str) {
     let mut child = desk.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
-    while !desk.path("part/checkpoint/state.safetensors").exists() {
+    while !desk.path(&format!("{run}/checkpoint/state.safetensors")).exists() {
         assert!(start.elapsed() < Duration::from_secs(60), "no checkpoint after a minute");
         std::thread::sleep(Duration::from_millis(2));
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(!desk.path("part/weights.safetensors").exists(), "it ended before it was killed");
 }
 
 #[test]
@@ -219,6 +224,12 @@ fn an_interrupted_training_tells_how_far_it_came_and_what_goes_on() {
     let output = desk.command(&made).output().unwrap();
     let message = desk.without_path(&output.stderr);
     assert!(message.contains("interrupted in part is replaced; --resume would"), "{message}");
+
+    // A finished run stays what is measured while another training has not taken its place.
+    killed_in(&desk, "run", &fit(&format!("--data store {MANY} --out run")));
+    let output = desk.command("evaluate run --data store").output().unwrap();
+    let message = desk.without_path(&output.stderr);
+    assert!(output.status.success() && message.contains("model from before"), "{message}");
 }
 
 /// The rows of the table and of the speed are those of this call.
@@ -241,13 +252,16 @@ fn what_did_not_come_as_it_was_asked_for_is_told() {
     let desk = desk();
     let line = "fit --model dictionary --data store --set dictionary.kind=relu \
                 --set dictionary.latents=64 --set train.batch_size=1000";
-    let output = desk.command(&format!("{line} --set dictionary.target_l0=1.5 --out run"));
-    let output = { output }.output().unwrap();
+    let line = format!("{line} --set dictionary.target_l0=1.5 --sweep seed=0,0 --out run");
+    let output = desk.command(&line).output().unwrap();
     let message = desk.without_path(&output.stderr);
     assert!(
         message.contains("note: dictionary 0: target_l0 1.5 was not reached (L0 "),
         "{message}"
     );
+    assert!(message.contains("note: 2 combinations, of which 1 differ"), "{message}");
+    let history = fs::read_to_string(desk.path("run/history.jsonl")).unwrap();
+    assert_eq!(history.lines().count(), 8, "each step is more than a fiftieth");
     let screen = String::from_utf8(output.stdout).unwrap();
     // Of 8,000 rows none can make a latent dead that needs ten million.
     assert!(screen.lines().nth(1).unwrap().ends_with('–'), "{screen}");

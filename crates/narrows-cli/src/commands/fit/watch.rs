@@ -209,6 +209,16 @@ pub(super) fn tell_replaced(out: &Path, output: &Output) {
     }
 }
 
+/// Says that a training which is to replace the model in `folder` was interrupted, if one was.
+pub(in super::super) fn tell_unfinished(folder: &Path, output: &Output) {
+    if is_finished(folder) && checkpoint_path(folder).exists() {
+        output.say(format!(
+            "note: this is the model from before the training that was interrupted in {}",
+            folder.display()
+        ));
+    }
+}
+
 /// The mistake of going on with something else.
 pub(super) fn other_settings() -> Error {
     Error::mistake(

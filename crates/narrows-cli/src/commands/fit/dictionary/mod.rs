@@ -69,6 +69,13 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
         args.output.say(format!("{:#}\nthreads: {threads}", json!(recipe)));
     }
     introduce(args, &recipe, &rows, &options);
+    let combinations = recipe.combinations()?;
+    if combinations > options.len() {
+        args.output.say(format!(
+            "note: {combinations} combinations, of which {} differ: a key reaches the kinds that read it",
+            options.len()
+        ));
+    }
     let content_hash = content_hash(&rows, targets.as_ref());
     let asked = Asked {
         command: "fit",
@@ -89,7 +96,7 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
     }
     let resumed_from = from.as_ref().map_or(0, |from| from.progress.position);
     let begin = Instant::now();
-    let mut watch = Watch::new(asked, &args.out, &args.output)?;
+    let mut watch = Watch::new(asked, &args.out, &args.output, resumed_from)?;
     let targets = targets.as_ref().map(|targets| &*targets.rows);
     let learned = recipe.fit(&*rows.rows, targets, from, &mut watch);
     watch.finish();
@@ -144,9 +151,12 @@ fn verify(path: &str, args: &FitArgs) -> Result<()> {
     data::refuse_damaged(&folder, &checks)?;
     let bytes: u64 = data::Manifest::read(&folder)?.shards.iter().map(|shard| shard.bytes).sum();
     args.output.say(format!(
-        "{path}: {} shards are as they were written ({:.3} GB read for their hashes and once more for numbers \
+        "{path}: {} as they were written ({:.3} GB read for their hashes and once more for numbers \
          that are not finite, {:.1} s; --unverified leaves this out)",
-        checks.len(),
+        match checks.len() {
+            1 => "1 shard is".to_owned(),
+            many => format!("{many} shards are"),
+        },
         bytes as f64 / 1e9,
         begin.elapsed().as_secs_f64()
     ));
@@ -170,16 +180,24 @@ fn introduce(
     let parameters: usize = options.iter().map(|own| own.latents * rows.rows.dim() * 2).sum();
     let learned_from = recipe.train.rows.unwrap_or(rows.rows.rows() as u64);
     args.output.say(format!(
-        "{}: {} rows × {} columns, {learned_from} to learn from",
+        "{}: {} rows × {} columns, {} to learn from",
         rows.name,
-        rows.rows.rows(),
-        rows.rows.dim(),
+        count(rows.rows.rows()),
+        count(rows.rows.dim()),
+        count(learned_from as usize),
     ));
+    let batch_size = recipe.train.batch_size;
+    if batch_size as u64 > learned_from {
+        args.output.say(format!(
+            "note: train.batch_size {} is more than these rows: they are one step",
+            count(batch_size)
+        ));
+    }
     args.output.say(format!(
-        "{} {}, {:.1} million parameters",
+        "{} {}, {} parameters",
         options.len(),
         if options.len() == 1 { "dictionary" } else { "dictionaries" },
-        parameters as f64 / 1e6,
+        count(parameters),
     ));
 }
 

@@ -25,7 +25,7 @@ pub(super) fn table(
             None => groups.push((own, vec![record])),
         }
     }
-    let headings = ["#folder", "kind", "#latents", "#k or λ", "#FVU", "#L0", "#dead"];
+    let headings = ["folder", "kind", "#latents", "#k or λ", "#FVU", "#L0", "#dead"];
     let mut lines = Vec::new();
     for (own, records) in &groups {
         let column = |of: fn(&DictionaryRecord) -> f64, digits: usize| {
@@ -121,7 +121,10 @@ const KEYS: &[(&str, &str)] = &[
     ("train.second_momentum", "β₂ of Adam"),
     ("train.scale", "bring rows to length √d on average; undone in what is kept"),
     ("train.shuffle", "global, none, or { blocks = { rows = 4096 } } for slow disks"),
-    ("train.log_every", "rows between two lines of the history"),
+    (
+        "train.log_every",
+        "rows between two lines of the history; by default a fiftieth, at most 100000",
+    ),
     ("train.checkpoint_seconds", "seconds between checkpoints"),
 ];
 
