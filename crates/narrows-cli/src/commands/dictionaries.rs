@@ -264,8 +264,8 @@ pub(super) fn ranged(names: &[&str]) -> String {
     told.collect::<Vec<_>>().join(", ")
 }
 
-/// Names for groups of dictionaries, such that any two can be told apart.
-pub(super) fn alike(points: &[FrontierPoint]) -> Vec<PointName> {
+/// Names for groups of dictionaries, such that any two can be told apart; `folders` are those of all.
+pub(super) fn alike(points: &[FrontierPoint], folders: &[PathBuf]) -> Vec<PointName> {
     const TOLD: &[&str] = &["kind", "latents", "k", "sparsity_weight", "target_l0"];
     let name = |point: &FrontierPoint| {
         let made = &point.made;
@@ -283,7 +283,9 @@ pub(super) fn alike(points: &[FrontierPoint]) -> Vec<PointName> {
             (_, Some(wanted)) => format!("L0 {wanted}"),
             _ => format!("λ {:.3e}", made["sparsity_weight"].as_f64().unwrap_or(f64::NAN)),
         };
+        let name = |&member: &usize| folders.get(member)?.file_name()?.to_str();
         PointName {
+            folders: ranged(&point.members.iter().filter_map(name).collect::<Vec<_>>()),
             kind: kind + &others.collect::<String>(),
             latents: word(&made["latents"]),
             sparsity,
