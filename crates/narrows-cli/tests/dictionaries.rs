@@ -172,10 +172,10 @@ fn a_sweep_is_told_with_means_deviations_and_how_alike_its_seeds_are() {
     assert_eq!(second["stability"]["mcc"]["mean"], alone["against"]["mcc"]);
 
     let screen = desk.narrows(&format!("evaluate sweep --data {HELD_OUT} --baselines -q"));
-    let headings = "kind  latents  k or λ         L0              FVU     dead share             F1  \
+    let headings = "folder  kind  latents  k or λ         L0              FVU     dead share             F1  \
                     MCC to the truth  MMCS of seeds  MCC of seeds";
     assert!(screen.contains(headings), "{screen}");
-    assert!(screen.contains("\ntopk       40  k 3 "), "{screen}");
+    assert!(screen.contains("\n2–3     topk       40  k 3 "), "{screen}");
     for name in ["PCA ", "PCA, largest codes", "ICA, largest codes", "columns, largest"] {
         assert!(screen.contains(&format!("\n{name}")), "{name}: {screen}");
     }
@@ -277,15 +277,26 @@ fn the_page_of_a_dictionary_shows_what_it_does() {
     )));
     assert!(section(&html, "Scores").contains("PCA, 3 components"));
     assert!(html.contains("atoms as pictures: only for rows that are pictures"));
+    assert!(html.contains("<h2>Make it again</h2>"));
+
+    // Nobody knows how to make again what was not trained here.
+    desk.narrows("convert run sae --to saelens");
+    desk.narrows("convert sae back --to narrows");
+    desk.narrows(&format!("report back --data {SET} -q"));
+    let html = std::fs::read_to_string(desk.path("back/report.html")).unwrap();
+    assert!(!html.contains("Make it again") && html.contains("<h2>Configuration</h2>"));
+    assert!(html.contains("), measured on demo:toy</h1>"));
 }
 
 #[test]
 fn the_atoms_of_pictures_are_pictures() {
     let desk = Desk::new();
     desk.narrows(&format!(
-        "fit -q --model dictionary --data demo:digits --set dictionary.latents=48 {TRAINING} --out run"
+        "fit -q --model dictionary --data demo:digits --set dictionary.latents=48 {TRAINING} --out run \
+         --set train.log_every=50000"
     ));
     let html = page(&desk, "run");
+    assert!(!html.contains("<h2>Training</h2>") && html.contains("has a single line"));
     let found = desk.json("evaluate run --data demo:digits --json -q");
     let alive = 48 - found["dead"].as_u64().unwrap() as usize;
     assert_eq!(section(&html, "Atoms").matches("<img").count(), alive);
@@ -300,6 +311,8 @@ fn the_page_and_the_scores_compare_with_the_same_pca() {
     let pca = found["pca"]["squared_error_per_row"].as_f64().unwrap();
     desk.narrows(&format!("report run --data {HELD_OUT} -q"));
     let html = std::fs::read_to_string(desk.path("run/report.html")).unwrap();
+    let title = "<h1>Sparse dictionary (batchtopk) of demo:toy, measured on other rows</h1>";
+    assert!(html.contains(title));
     let told = narrows::report::number(pca);
     assert!(section(&html, "Scores").contains(&format!(">{told}</td>")), "{told}: {html}");
 }
@@ -312,6 +325,11 @@ fn the_page_of_a_sweep_shows_the_frontier_beside_its_baselines() {
     for name in ["topk, 40", "PCA", "ICA, largest codes", "columns, largest"] {
         assert!(frontier.contains(&format!("</svg>{name}</li>")), "{name}");
     }
+    // As with any other number of dictionaries.
+    assert!(frontier.contains(
+        "<svg class=\"c5\" width=\"22\" height=\"12\"><path d=\"M0 6H22\" stroke-dasharray=\"5 4\"/></svg>PCA</li>"
+    ));
+    assert!(section(&html, "Dictionaries").contains("<th scope=\"row\">0–1</th>"));
     assert_eq!(frontier.matches("class=\"band").count(), 1);
     assert_eq!(section(&html, "Dictionaries").matches("<tr>").count(), 1 + 3);
     assert_eq!(section(&html, "Seed stability").matches("<tr>").count(), 1 + 3);

@@ -65,15 +65,20 @@ fn on_a_full_disk(desk: &Desk, line: &str) -> Output {
 /// The training in `part` that was killed once it had a checkpoint.
 #[cfg(unix)]
 fn killed(desk: &Desk, line: &str) {
+    killed_in(desk, "part", line);
+    assert!(!desk.path("part/weights.safetensors").exists(), "it ended before it was killed");
+}
+
+#[cfg(unix)]
+fn killed_in(desk: &Desk, run: &str, line: &str) {
     let mut child = desk.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
-    while !desk.path("part/checkpoint/state.safetensors").exists() {
+    while !desk.path(&format!("{run}/checkpoint/state.safetensors")).exists() {
         assert!(start.elapsed() < Duration::from_secs(60), "no checkpoint after a minute");
         std::thread::sleep(Duration::from_millis(2));
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(!desk.path("part/weights.safetensors").exists(), "it ended before it was killed");
 }
 
 #[test]
@@ -211,4 +216,85 @@ fn a_full_disk_takes_neither_a_finished_run_nor_a_checkpoint() {
         "{message}"
     );
     assert_eq!(desk.everything(), before);
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_training_tells_how_far_it_came_and_what_goes_on() {
+    let desk = desk();
+    let line = fit(&format!("--data store {MANY} --out part"));
+    let child = desk.command(&line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while !desk.path("part/checkpoint/state.safetensors").exists() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no checkpoint after a minute");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let message = told(&desk, &child.wait_with_output().unwrap(), 130);
+    let (rows, rest) = message.split_once(" of 4,000,000 rows kept; ").expect(&message);
+    let rows = rows.rsplit(' ').next().unwrap().replace(',', "");
+    assert!(rows.parse::<u64>().unwrap() >= 256, "{message}");
+    assert!(rest.contains("go on with `narrows fit --resume --out part`"), "{message}");
+
+    // Its kind need not be said again to be told that the rest differs.
+    for other in ["--set train.learning_rate=1e-3", "--set dictionary.k=9", "--model network"] {
+        let line = format!("fit -q --resume --out part {other}");
+        let message = told(&desk, &desk.command(&line).output().unwrap(), 2);
+        assert!(message.contains("expected the settings that it began with"), "{other}: {message}");
+    }
+
+    let made = fit("--data store --set train.rows=2000 --json --out part").replace("-q ", "");
+    let output = desk.command(&made).output().unwrap();
+    let message = desk.without_path(&output.stderr);
+    assert!(message.contains("interrupted in part is replaced; --resume would"), "{message}");
+
+    // A finished run stays what is measured while another training has not taken its place.
+    killed_in(&desk, "run", &fit(&format!("--data store {MANY} --out run")));
+    let output = desk.command("evaluate run --data store").output().unwrap();
+    let message = desk.without_path(&output.stderr);
+    assert!(output.status.success() && message.contains("model from before"), "{message}");
+}
+
+/// The rows of the table and of the speed are those of this call.
+#[test]
+#[cfg(unix)]
+fn a_resumed_training_counts_the_rows_since_it_was_resumed() {
+    let desk = desk();
+    let more = MANY.replace("4000000", "400000");
+    killed(&desk, &fit(&format!("--data store {more} --out part")));
+    let made = desk.json("fit -q --resume --json --out part");
+    let [rows, before, speed] =
+        ["rows", "resumed_from", "rows_per_second"].map(|key| made[key].as_u64().unwrap());
+    assert!(rows == 400_000 && before >= 256, "{made:#}");
+    let found = (rows - before) as f64 / made["seconds"].as_f64().unwrap();
+    assert!((speed as f64 - found).abs() <= 0.5 + 1e-9 * found, "{speed}, not {found}");
+}
+
+#[test]
+fn what_did_not_come_as_it_was_asked_for_is_told() {
+    let desk = desk();
+    let line = "fit --model dictionary --data store --set dictionary.kind=relu \
+                --set dictionary.latents=64 --set train.batch_size=1000";
+    let line = format!("{line} --set dictionary.target_l0=1.5 --sweep seed=0,0 --out run");
+    let output = desk.command(&line).output().unwrap();
+    let message = desk.without_path(&output.stderr);
+    assert!(
+        message.contains("note: dictionary 0: target_l0 1.5 was not reached (L0 "),
+        "{message}"
+    );
+    assert!(message.contains("note: 2 combinations, of which 1 differ"), "{message}");
+    let history = fs::read_to_string(desk.path("run/history.jsonl")).unwrap();
+    assert_eq!(history.lines().count(), 8, "each step is more than a fiftieth");
+    let screen = String::from_utf8(output.stdout).unwrap();
+    // Of 8,000 rows none can make a latent dead that needs ten million.
+    assert!(screen.lines().nth(1).unwrap().ends_with('–'), "{screen}");
+    assert!(screen.contains("dead –: fewer rows than"), "{screen}");
+    let sweep =
+        fit("--data store --set dictionary.dead_after=100 --sweep k=3,5;seed=0..1 --out run");
+    let screen = desk.narrows(&sweep);
+    let first: Vec<&str> =
+        screen.lines().take(3).map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert_eq!(first, ["folder", "0–1", "2–3"], "{screen}");
+    assert!(!screen.contains("dead –"), "{screen}");
 }

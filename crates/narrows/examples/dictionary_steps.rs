@@ -124,7 +124,7 @@ fn main() {
         scale: false,
         warm_up: 0.0,
         sparsity_warm_up: 0.0,
-        log_every: 1,
+        log_every: Some(1),
         ..DictionaryTraining::default()
     };
     let task = DictionaryTask { rows: &*rows, targets: None };

@@ -56,7 +56,7 @@ impl<'a> Bar<'a> {
     fn write(&mut self, done: f64, told: impl FnOnce() -> String) {
         let Some((said, begun)) = &mut self.lines else { return };
         let (start, from) = *begun.get_or_insert((Instant::now(), done));
-        if said.elapsed() < LINES {
+        if said.elapsed() < LINES || done <= from {
             return;
         }
         *said = Instant::now();

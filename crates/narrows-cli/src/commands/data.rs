@@ -95,7 +95,7 @@ impl Known {
     fn print(&self) -> Result<()> {
         writeln!(
             Screen,
-            "  truth      {} directions, {:.1} active in a row on average",
+            "  truth      {} directions, {:.1} active per row on average",
             self.features, self.active_per_row
         )?;
         let (high, low) = (self.highest_rate, self.lowest_rate);

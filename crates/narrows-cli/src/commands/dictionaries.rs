@@ -289,8 +289,28 @@ impl Rows {
     }
 }
 
-/// Names for groups of dictionaries, such that any two can be told apart.
-pub(super) fn alike(points: &[FrontierPoint]) -> Vec<PointName> {
+/// Names of folders, a run of them as its ends: `0–4, 7`.
+pub(super) fn ranged(names: &[&str]) -> String {
+    let follows = |pair: [&str; 2]| {
+        let [before, own] = pair.map(|name| name.parse::<usize>().ok());
+        before.is_some_and(|before| own == Some(before + 1))
+    };
+    let mut runs: Vec<[&str; 2]> = Vec::new();
+    for &name in names {
+        match runs.last_mut() {
+            Some([_, end]) if follows([*end, name]) => *end = name,
+            _ => runs.push([name, name]),
+        }
+    }
+    let told = runs.iter().map(|[from, to]| match from == to {
+        true => (*from).to_owned(),
+        false => format!("{from}–{to}"),
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
+/// Names for groups of dictionaries, such that any two can be told apart; `folders` are those of all.
+pub(super) fn alike(points: &[FrontierPoint], folders: &[PathBuf]) -> Vec<PointName> {
     const TOLD: &[&str] = &["kind", "latents", "k", "sparsity_weight", "target_l0"];
     let name = |point: &FrontierPoint| {
         let made = &point.made;
@@ -308,7 +328,9 @@ pub(super) fn alike(points: &[FrontierPoint]) -> Vec<PointName> {
             (_, Some(wanted)) => format!("L0 {wanted}"),
             _ => format!("λ {:.3e}", made["sparsity_weight"].as_f64().unwrap_or(f64::NAN)),
         };
+        let name = |&member: &usize| folders.get(member)?.file_name()?.to_str();
         PointName {
+            folders: ranged(&point.members.iter().filter_map(name).collect::<Vec<_>>()),
             kind: kind + &others.collect::<String>(),
             latents: word(&made["latents"]),
             sparsity,

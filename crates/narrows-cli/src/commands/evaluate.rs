@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use super::dictionaries::Shelf;
 use super::sample::{SAMPLED, Sample};
 use super::table::table;
-use super::{Output, RunOnData, Screen, figure, of_storey};
+use super::{Output, RunOnData, Screen, figure, fit, of_storey};
 
 /// Measure what a model loses of rows, beside PCA of the same width
 ///
@@ -30,7 +30,7 @@ use super::{Output, RunOnData, Screen, figure, of_storey};
 /// scores.json of the run.
 ///
 /// Of a sparse dictionary, a run or the folder of another library, it tells how many latents fire and how often,
-/// what is lost beside PCA with as many components as latents fire in a row, and, of a set whose truth is
+/// what is lost beside PCA with as many components as latents fire per row, and, of a set whose truth is
 /// known, how far that was found. Of a sweep it tells each kind with mean and deviation over the seeds, and
 /// how alike the seeds are.
 ///
@@ -68,7 +68,7 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "FOLDER")]
     against: Option<PathBuf>,
     /// Of dictionaries: also what PCA, ICA, random directions and the columns themselves lose with as many
-    /// codes in a row
+    /// codes per row
     #[arg(long)]
     baselines: bool,
     /// Of a transcoder: the rows that should come out [default: those of its training, for the rows that it
@@ -83,6 +83,7 @@ pub(crate) struct EvaluateArgs {
 }
 
 pub(crate) fn run(args: EvaluateArgs) -> Result<()> {
+    fit::tell_unfinished(&args.on.run, &args.output);
     if let Some(shelf) = Shelf::find(&args.on.run)? {
         return dictionary::run(&args, &shelf);
     }

@@ -152,6 +152,14 @@ impl DictionaryRecipe {
         Ok(made)
     }
 
+    /// How many dictionaries tables and sweep name, those that come to be the same counted each time.
+    ///
+    /// # Errors
+    /// As [`DictionaryRecipe::dictionaries`].
+    pub fn combinations(&self) -> Result<usize> {
+        Ok(sweep::tables(&self.dictionary, self.sweep.as_deref())?.len())
+    }
+
     /// What a table asks for. Where the columns are not known, latents that are a multiple of them stand
     /// for any number, and nothing is refused that depends on it.
     fn dictionary(&self, table: &Value, columns: Option<usize>) -> Result<DictionaryOptions> {

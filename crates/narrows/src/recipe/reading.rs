@@ -18,6 +18,15 @@ pub(super) fn read(given: &Value) -> Result<Recipe> {
             "`narrows fit --print-recipe` shows every key with its default",
         )
     };
+    if let Some(word) = kind.as_str().filter(|word| !words().any(|own| own == *word)) {
+        let known: Vec<String> = words().chain(["dictionary".to_owned()]).collect();
+        return Err(Error::mistake(
+            "read the recipe",
+            format!("`model.kind` to be one of {}", known.join(", ")),
+            format!("'{word}'"),
+            data::did_you_mean(word, known.iter().map(String::as_str)),
+        ));
+    }
     let kind: Kind = serde_json::from_value(kind).map_err(misfits)?;
     let mut whole = plain(&Recipe::of(kind));
     check_keys(given, &whole, "")?;
@@ -39,6 +48,11 @@ pub(super) fn read(given: &Value) -> Result<Recipe> {
     }
     check_idle(given, &recipe)?;
     Ok(recipe)
+}
+
+/// The kinds of model that this recipe makes, in words.
+fn words() -> impl Iterator<Item = String> {
+    Kind::ALL.iter().filter_map(|kind| json!(kind).as_str().map(str::to_owned))
 }
 
 /// What storeys have of their own; its tables stand for those of [objective], its numbers for those of

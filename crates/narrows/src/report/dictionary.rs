@@ -35,7 +35,7 @@ pub struct DictionaryReport {
     pub found: DictionaryScores,
     /// The same as figures with their formulas.
     pub scores: Vec<Score>,
-    /// PCA with as many components as latents fire in a row: how many, and their scores.
+    /// PCA with as many components as latents fire per row: how many, and their scores.
     pub pca: Option<(usize, Vec<Score>)>,
     /// How training went; empty where it was not here.
     pub history: Vec<DictionaryRecord>,
@@ -89,7 +89,7 @@ pub fn dictionary_page(report: &DictionaryReport) -> String {
     let page = Page {
         title: report.title.clone(),
         subtitle: format!(
-            "{}: {} → {} latents, {} of them in a row → {}",
+            "{}: {} → {} latents, {} of them per row → {}",
             report.on.data,
             count(input),
             count(found.latents),
@@ -108,8 +108,15 @@ fn parts(report: &DictionaryReport) -> [(Option<Section>, &'static str); 6] {
     let found = &report.found;
     [
         (
-            (!report.history.is_empty()).then(|| training::curves(&report.history)),
-            "training curves: the folder keeps no history of its training (history.jsonl)",
+            (report.history.len() > 1).then(|| training::curves(&report.history)),
+            match report.history.is_empty() {
+                true => {
+                    "training curves: the folder keeps no history of its training (history.jsonl)"
+                }
+                false => {
+                    "training curves: the history of its training has a single line (train.log_every)"
+                }
+            },
         ),
         (Some(latents::density(found, &report.on)), ""),
         (
@@ -150,7 +157,7 @@ fn cards(report: &DictionaryReport) -> Vec<Card> {
         },
         Card {
             value: number(found.l0),
-            label: "latents in a row (L0)".into(),
+            label: "latents per row (L0)".into(),
             note: format!("of {}", count(found.latents)),
         },
         Card {
@@ -204,7 +211,7 @@ fn scores_of(report: &DictionaryReport) -> Section {
             row.insert(2, same.map_or_else(|| "—".to_owned(), |other| number(other.value)));
         }
         section.text.push(
-            "PCA has as many components as latents fire in a row on average, fitted on rows that the dictionary \
+            "PCA has as many components as latents fire per row on average, fitted on rows that the dictionary \
              was trained on."
                 .to_owned(),
         );

@@ -234,11 +234,13 @@ pub(super) fn reproduce(command: &str, configuration: &serde_json::Value) -> Sec
         let text = format!("{configuration:#}");
         blocks.push(Block::Details("The complete configuration".into(), text));
     }
-    Section {
-        heading: "Make it again".into(),
-        text: vec!["The same command on the same data gives the same bits.".into()],
-        blocks,
-    }
+    let (heading, text) = match command.is_empty() {
+        true => ("Configuration", Vec::new()),
+        false => {
+            ("Make it again", vec!["The same command on the same data gives the same bits.".into()])
+        }
+    };
+    Section { heading: heading.into(), text, blocks }
 }
 
 #[cfg(test)]

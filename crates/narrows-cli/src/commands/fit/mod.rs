@@ -28,7 +28,8 @@ use super::{Output, Screen, figure, size};
 
 pub(super) use again::{command, dictionary_command, unusual};
 pub(super) use settings::sets;
-pub(super) use watch::{Asked, Left, Watch, begun};
+use watch::tell_replaced;
+pub(super) use watch::{Asked, Left, Watch, begun, tell_unfinished};
 
 /// Learn a model from rows, into a run folder
 ///
@@ -67,7 +68,7 @@ pub(crate) struct FitArgs {
     recipe: Option<PathBuf>,
     /// The kind of model: pca, linear (an autoencoder learned by following gradients), network (an
     /// autoencoder of layers), stack (the same, learned layer upon layer, then as a whole) or dictionary
-    /// (sparse dictionaries: one, or many from one pass)
+    /// (sparse dictionaries: one, or many from one pass) [default: pca]
     #[arg(long, value_name = "KIND")]
     model: Option<String>,
     /// Rows: a file (npy, npz, safetensors, arrow, idx, csv, tsv), a folder of pictures, `PATH#name` in
@@ -92,19 +93,20 @@ pub(crate) struct FitArgs {
     target: Option<String>,
     /// Dictionaries: train one with each combination of these values of keys of `dictionary`, as in
     /// "alpha=1e-4..1e-2 log 8; width=4x,8x; seed=0..4": a list, whole numbers with both ends, or so many
-    /// values between two (log or linear). alpha is sparsity_weight, width is latents
+    /// values between two (log or linear). alpha is sparsity_weight, width is latents. Combinations that come
+    /// to be the same are made once
     #[arg(long, value_name = "AXES")]
     sweep: Option<String>,
     /// Dictionaries: begin without comparing the hashes of a store's shards, which reads it once more
     #[arg(long)]
     unverified: bool,
-    /// What becomes of missing values: refuse, mean or em
+    /// What becomes of missing values: refuse, mean or em; not of dictionaries [default: refuse]
     #[arg(long, value_name = "HOW")]
     missing: Option<String>,
     /// Set any key of the recipe, as in model.components=30; may be given many times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// Seed of everything random
+    /// Seed of everything random [default: 0]
     #[arg(long)]
     seed: Option<u64>,
     /// The run folder to write; an earlier run of that name is replaced at the end
@@ -145,6 +147,9 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
     if !args.find_lr {
         check_replaceable(&args.out, Folder::Run)?;
     }
+    if !args.find_lr && !args.resume {
+        tell_replaced(&args.out, &args.output);
+    }
     if args.verbose {
         let threads = narrows::compute::threads();
         args.output.say(format!("{}\nthreads: {threads}", keys::settings(&recipe)));
@@ -167,7 +172,7 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
             let mut watch = Watch::new(asked(&recipe, &dataset)?, &args.out, &args.output)?;
             let fitted = recipe.fit(&dataset, from, &mut watch);
             watch.finish();
-            fitted?
+            fitted.map_err(|error| watch::with_command(error, "", &args.out))?
         }
     };
     let seconds = begin.elapsed().as_secs_f64();

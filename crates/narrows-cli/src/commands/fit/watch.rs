@@ -11,9 +11,11 @@ use narrows::train::{Beginning, Checkpoint, Epoch, Observer, Step, Wish};
 use narrows::{Error, Result};
 use serde::Serialize;
 use serde_json::{Value, json};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
-use super::super::Output;
 use super::super::bar::Bar;
+use super::super::{Output, quoted};
 
 /// Where the checkpoint of a run lies.
 pub(super) fn checkpoint_path(out: &Path) -> PathBuf {
@@ -47,19 +49,21 @@ pub(super) struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    /// Takes over Ctrl-C: the first stops the training with a checkpoint, the second at once.
+    /// Takes over Ctrl-C and the request to terminate: the first stops the training with a checkpoint, the
+    /// second at once.
     ///
     /// # Errors
     /// If the system refuses.
     pub(super) fn new(asked: Asked, out: &'a Path) -> Result<Self> {
         let stopped = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&stopped);
-        ctrlc::set_handler(move || {
-            if flag.swap(true, Ordering::SeqCst) {
-                std::process::exit(130);
-            }
-        })
-        .map_err(|error| Error::failure("watch for Ctrl-C", error.to_string(), "try again"))?;
+        // What a hang-up does stays with the shell, so that `nohup` is obeyed.
+        for signal in [SIGINT, SIGTERM] {
+            flag::register_conditional_shutdown(signal, 130, Arc::clone(&stopped))
+                .and_then(|_| flag::register(signal, Arc::clone(&stopped)))
+                .map_err(|error| {
+                    Error::failure("watch for Ctrl-C", error.to_string(), "try again")
+                })?;
+        }
         let interval = Duration::from_secs_f64(asked.seconds.clamp(0.0, 1e9));
         let stale = checkpoint_path(out).exists();
         Ok(Self { out, asked, interval, last_kept: Instant::now(), stale, stopped })
@@ -178,6 +182,40 @@ pub(in super::super) fn begun<T: Clone + PartialEq>(
             format!("'{}', which holds no checkpoint", out.display()),
             "name its folder with --out, or say what to fit to start it",
         ),
+    }
+}
+
+/// An interruption of `narrows fit`, with what was kept and the command that goes on from it.
+pub(super) fn with_command(error: Error, kept: &str, out: &Path) -> Error {
+    match error {
+        Error::Interrupted { operation, .. } => Error::Interrupted {
+            operation,
+            remedy: format!(
+                "{kept}go on with `narrows fit --resume --out {}`",
+                quoted(&out.to_string_lossy())
+            ),
+        },
+        other => other,
+    }
+}
+
+/// Says that an interrupted training in `out` will be replaced, if there is one.
+pub(super) fn tell_replaced(out: &Path, output: &Output) {
+    if checkpoint_path(out).exists() {
+        output.say(format!(
+            "note: the training that was interrupted in {} is replaced; --resume would go on with it",
+            out.display()
+        ));
+    }
+}
+
+/// Says that a training which is to replace the model in `folder` was interrupted, if one was.
+pub(in super::super) fn tell_unfinished(folder: &Path, output: &Output) {
+    if is_finished(folder) && checkpoint_path(folder).exists() {
+        output.say(format!(
+            "note: this is the model from before the training that was interrupted in {}",
+            folder.display()
+        ));
     }
 }
 

@@ -68,6 +68,18 @@ fn short(name: &str) -> &str {
     file.split_once('?').map_or(file, |(set, _)| set)
 }
 
+/// Names the rows that were learned from, and those that are measured where they are others.
+fn title(what: &str, shelf: &Shelf, rows: &Rows) -> String {
+    let own = shelf.trained_on().map_or_else(String::new, |own| format!(" of {}", short(own)));
+    match measured_on(shelf, rows, 0).own {
+        true => format!("{what}{own}"),
+        false if own.ends_with(short(&rows.dataset.name)) => {
+            format!("{what}{own}, measured on other rows")
+        }
+        false => format!("{what}{own}, measured on {}", short(&rows.dataset.name)),
+    }
+}
+
 fn measured_on(shelf: &Shelf, rows: &Rows, measured: usize) -> MeasuredOn {
     let hash = shelf.config["data"]["content_hash"].as_str();
     MeasuredOn {
@@ -90,7 +102,7 @@ fn one(shelf: &Shelf, dictionary: &Dictionary, rows: &Rows) -> Result<String> {
     };
     let kind = shelf.config["made"]["kind"].as_str().unwrap_or(dictionary.gate.name());
     Ok(dictionary_page(&DictionaryReport {
-        title: format!("Sparse dictionary ({kind}) of {}", short(&rows.dataset.name)),
+        title: title(&format!("Sparse dictionary ({kind})"), shelf, rows),
         on: measured_on(shelf, rows, found.rows),
         gate: dictionary.gate.name().to_owned(),
         dims: [dictionary.input_dim(), dictionary.output_dim()],
@@ -153,12 +165,12 @@ fn many(shelf: &Shelf, rows: &Rows, output: &Output) -> Result<String> {
     };
     let curves = baselines.iter().flat_map(|found| &found.curves);
     Ok(sweep_page(&SweepReport {
-        title: format!("Sparse dictionaries of {}", short(&rows.dataset.name)),
+        title: title("Sparse dictionaries", shelf, rows),
         on: measured_on(shelf, rows, found.scores[0].rows),
         dim: rows.dataset.rows.dim(),
         command: fit::dictionary_command(&shelf.config)?,
         configuration: shelf.config.clone(),
-        names: alike(&found.points),
+        names: alike(&found.points, &shelf.members),
         points: found.points,
         baseline_names: curves
             .map(|curve| baseline_name(curve.baseline, curve.directions))

@@ -34,7 +34,7 @@ const SHOWN: usize = 12;
 /// decoder between and around them, noise taken away, spectrum, components, training
 ///
 /// Of a sparse dictionary: training, how often latents fire, the most and the least used, atoms, and how far
-/// a known truth was found; of a sweep what each loses at how many latents in a row, beside PCA, ICA, random
+/// a known truth was found; of a sweep what each loses at how many latents per row, beside PCA, ICA, random
 /// directions and columns, and how alike seeds are. These measure at most 50,000 rows, 20,000 of a sweep.
 ///
 /// The rows are those that the run was fitted on unless others are given. They are read by blocks; what

@@ -48,7 +48,7 @@ pub(super) fn number_scores(found: &Regression) -> Vec<Score> {
 /// What a sparse dictionary does to rows, with the formulas of `narrows::evaluate::DictionaryScores`.
 pub(in super::super) fn dictionary_scores(found: &DictionaryScores) -> Vec<Score> {
     vec![
-        score("l0", found.l0, "latents", "1/N · Σ #{j: zⱼ ≠ 0}", "how many latents fire in a row"),
+        score("l0", found.l0, "latents", "1/N · Σ #{j: zⱼ ≠ 0}", "how many latents fire per row"),
         score("l1", found.l1, "code", "1/N · Σ |zⱼ|", "how large the codes of a row are together"),
         score(
             "squared_error_per_row",

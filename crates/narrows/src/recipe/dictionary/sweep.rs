@@ -123,7 +123,7 @@ fn axes_of(text: &str) -> Result<Vec<Axis>> {
         }
         match axis_values(values.trim()) {
             Some(values) => Ok(Axis { key: key.to_owned(), values }),
-            None => refuse(format!("'{axis}'"), "correct its values".to_owned()),
+            None => refuse(format!("'{axis}'"), remedy(values)),
         }
     });
     axes.collect()
@@ -155,6 +155,34 @@ fn axis_values(text: &str) -> Option<Vec<Value>> {
             (0..count).map(|index| value(index).map(|value| json!(value))).collect()
         }
         _ => None,
+    }
+}
+
+/// What would make values of an axis that cannot be read.
+fn remedy(text: &str) -> String {
+    let number = |text: Option<&str>| text.and_then(|text| text.trim().parse::<f64>().ok());
+    let (from, rest) = text.split_once("..").unwrap_or((text, ""));
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    let ends = (number(Some(from)), number(words.first().copied()));
+    match (ends, &words[..]) {
+        _ if text.contains('=') => "part axes by ';'".to_owned(),
+        ((Some(_), Some(_)), [_, how @ ("log" | "linear")]) => {
+            format!("say how many values: `{from}..{} {how} 8`", words[0])
+        }
+        ((Some(from), Some(to)), [_]) if from > to => {
+            format!("write the smaller end first: `{to}..{from}`")
+        }
+        ((Some(_), Some(_)), [_]) => {
+            format!("say how many values there are between: `{text} linear 8`")
+        }
+        ((Some(from), Some(to)), [_, "log", _]) if from <= 0.0 || to <= 0.0 => {
+            "give log ends above 0".to_owned()
+        }
+        _ => {
+            "write a list `4,8`, whole numbers `0..4`, or so many between two: `1e-4..1e-2 log 8`, \
+              `0.1..0.9 linear 5`"
+                .to_owned()
+        }
     }
 }
 

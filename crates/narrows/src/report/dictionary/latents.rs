@@ -86,7 +86,7 @@ fn table(name: &str, latents: &[LatentUse]) -> Block {
     let columns = [name, "#fires in", "#size", "#nearest", "#cosine"].map(String::from);
     let row = |latent: &LatentUse| {
         let rate = match latent.rate < 0.001 {
-            true => number(latent.rate),
+            true => format!("{}\u{a0}%", number(100.0 * latent.rate)),
             false => percent(latent.rate),
         };
         let (nearest, cosine) = latent.nearest;

@@ -1,4 +1,4 @@
-//! The page of several dictionaries: what each loses at how many latents in a row.
+//! The page of several dictionaries: what each loses at how many latents per row.
 
 use super::MeasuredOn;
 use crate::evaluate::{Baselines, FrontierPoint, Spread};
@@ -6,6 +6,9 @@ use crate::report::chart::{Axis, Chart, Series, Style};
 use crate::report::page::{Block, Card, Page, Section, Table};
 use crate::report::record::{reproduce, shown_and_missing};
 use crate::report::text::{Html, count, decimal, number, percent, plural};
+
+/// The colour of the first baseline: the last of the style sheet are theirs.
+const BASELINE_COLOUR: usize = 5;
 
 /// What is known about several dictionaries.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ pub struct SweepReport {
 /// What dictionaries that differ in their seed alone are called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PointName {
+    /// The names of their folders.
+    pub folders: String,
     /// The kind, with what else tells it from others of its kind.
     pub kind: String,
     /// Latents.
@@ -138,23 +143,23 @@ fn series(report: &SweepReport, of: impl Fn(&FrontierPoint) -> Option<Spread>) -
 
 fn frontier(report: &SweepReport) -> Section {
     let mut all = series(report, |point| Some(point.fraction_variance_unexplained));
-    let first = all.len();
     let lost = report.points.iter().map(|point| point.fraction_variance_unexplained.mean);
     // With nearly as many codes as columns nothing is lost, which would stretch the axis beyond use.
     let least = lost.fold(f64::INFINITY, f64::min) / 3.0;
     if let Some(baselines) = &report.baselines {
-        for (place, (curve, name)) in
-            baselines.curves.iter().zip(&report.baseline_names).enumerate()
-        {
+        for (curve, name) in baselines.curves.iter().zip(&report.baseline_names) {
             let values = baselines.l0.iter().zip(&curve.fraction_variance_unexplained);
-            let shown = values.filter(|(_, lost)| **lost >= least);
+            let few = |l0: usize| 2 * l0 <= report.dim;
+            let shown = values.filter(|&(&l0, &lost)| few(l0) || lost >= least);
+            // Each has its own on every page, however many dictionaries there are.
+            let colour = BASELINE_COLOUR + curve.baseline as usize;
             let points = shown.map(|(&l0, &lost)| [l0 as f64, lost]).collect();
-            all.push(Series::new(name.clone(), Style::Dashed, first + place, points));
+            all.push(Series::new(name.clone(), Style::Dashed, colour, points));
         }
     }
     let seeds = report.points.iter().map(|point| point.members.len()).max().unwrap_or(1);
     let mut text = vec![
-        "Lower and further to the left is better: less is lost with fewer latents in a row. One line for \
+        "Lower and further to the left is better: less is lost with fewer latents per row. One line for \
          each kind and width."
             .to_owned(),
         report.on.sentence().replace("it learned", "they learned"),
@@ -169,7 +174,7 @@ fn frontier(report: &SweepReport) -> Section {
                 .to_owned(),
         );
     }
-    let x = Axis::logarithmic("L0: latents in a row");
+    let x = Axis::logarithmic("L0: latents per row");
     let y = Axis::logarithmic("fraction of variance unexplained");
     let chart = Chart { x, y, series: all, guides: Vec::new(), square: false };
     Section {
@@ -184,7 +189,7 @@ fn truth(report: &SweepReport) -> Option<Section> {
     report.points.iter().find(|point| point.f1.is_some())?;
     let chart = |name: &str, of: fn(&FrontierPoint) -> Option<Spread>| -> Html {
         let y = Axis { covers: vec![0.0], ..Axis::linear(name) };
-        let x = Axis::logarithmic("L0: latents in a row");
+        let x = Axis::logarithmic("L0: latents per row");
         Chart { x, y, series: series(report, of), guides: Vec::new(), square: false }.render()
     };
     Some(Section {
@@ -213,11 +218,13 @@ fn spread(value: Spread, digits: usize) -> String {
 
 fn table(report: &SweepReport) -> Section {
     let known = report.points.iter().any(|point| point.f1.is_some());
-    let mut columns =
-        ["kind", "#latents", "sparsity", "#L0", "#FVU", "#dead"].map(String::from).to_vec();
+    let mut columns = ["folder", "kind", "#latents", "sparsity", "#L0", "#FVU", "#dead"]
+        .map(String::from)
+        .to_vec();
     columns.extend(known.then_some(["#F1", "#MCC"]).into_iter().flatten().map(String::from));
     let row = |(point, name): (&FrontierPoint, &PointName)| {
         let mut cells = vec![
+            name.folders.clone(),
             name.kind.clone(),
             name.latents.clone(),
             name.sparsity.clone(),
@@ -242,7 +249,7 @@ fn table(report: &SweepReport) -> Section {
     Section {
         heading: "Dictionaries".into(),
         text: vec![format!(
-            "L0 is the mean number of latents in a row, FVU the fraction of variance unexplained.{deviation}"
+            "L0 is the mean number of latents per row, FVU the fraction of variance unexplained.{deviation}"
         )],
         blocks: vec![Block::Table(Table {
             columns,

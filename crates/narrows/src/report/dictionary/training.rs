@@ -33,21 +33,17 @@ pub(super) fn curves(history: &[DictionaryRecord]) -> Section {
             ));
         }
     }
-    let mut blocks = Vec::new();
-    // A single line is a dot.
-    if history.len() > 1 {
-        blocks.push(Block::Pair(vec![
-            (
-                chart(history, Axis::logarithmic("FVU"), |line| line.fraction_variance_unexplained),
-                "Fraction of variance unexplained.".to_owned(),
-            ),
-            (
-                chart(history, covering(Axis::linear("L0")), |line| line.l0),
-                "Latents that fire in a row.".to_owned(),
-            ),
-        ]));
-    }
-    if history.iter().any(|line| line.dead > 0) && history.len() > 1 {
+    let mut blocks = vec![Block::Pair(vec![
+        (
+            chart(history, Axis::logarithmic("FVU"), |line| line.fraction_variance_unexplained),
+            "Fraction of variance unexplained.".to_owned(),
+        ),
+        (
+            chart(history, covering(Axis::linear("L0")), |line| line.l0),
+            "Latents that fire per row.".to_owned(),
+        ),
+    ])];
+    if history.iter().any(|line| line.dead > 0) {
         blocks.push(Block::Figure(
             chart(history, covering(Axis::whole("latents")), |line| line.dead as f64),
             "Dead latents.".to_owned(),
@@ -62,7 +58,13 @@ fn covering(axis: Axis) -> Axis {
 }
 
 fn chart(history: &[DictionaryRecord], y: Axis, of: fn(&DictionaryRecord) -> f64) -> Html {
-    let points = history.iter().map(|line| [line.rows as f64, of(line)]).collect();
+    // Long numbers would run into each other under plots that stand side by side.
+    let x = match history.last().map_or(0, |line| line.rows) {
+        0..20_000 => (1.0, Axis::whole("rows")),
+        20_000..2_000_000 => (1e3, Axis::linear("thousand rows")),
+        _ => (1e6, Axis::linear("million rows")),
+    };
+    let points = history.iter().map(|line| [line.rows as f64 / x.0, of(line)]).collect();
     let series = vec![Series::new("", Style::Line, 0, points)];
-    Chart { x: Axis::whole("rows"), y, series, guides: Vec::new(), square: false }.render()
+    Chart { x: x.1, y, series, guides: Vec::new(), square: false }.render()
 }

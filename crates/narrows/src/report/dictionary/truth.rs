@@ -45,7 +45,7 @@ pub(super) fn section(truth: &Recovery) -> Section {
         heading: "The known truth".into(),
         text: vec![
             format!(
-                "The rows are sums of {} known features, {} of them in a row. An atom stands for the feature \
+                "The rows are sums of {} known features, {} of them per row. An atom stands for the feature \
                  with the largest |cosine|.",
                 count(likeness.latents_of_other),
                 number(truth.true_l0)

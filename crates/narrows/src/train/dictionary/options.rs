@@ -152,8 +152,8 @@ pub struct DictionaryTraining {
     pub scale: bool,
     /// The order in which rows are visited.
     pub shuffle: Shuffle,
-    /// Rows between two lines of the history.
-    pub log_every: u64,
+    /// Rows between two lines of the history: see [`DictionaryTraining::lines_every`].
+    pub log_every: Option<u64>,
     /// Seconds between checkpoints: a state of several gigabytes takes some to write.
     pub checkpoint_seconds: f64,
     /// The seed of the order.
@@ -176,7 +176,7 @@ impl Default for DictionaryTraining {
             second_momentum: 0.999,
             scale: true,
             shuffle: Shuffle::Global,
-            log_every: 100_000,
+            log_every: None,
             checkpoint_seconds: 300.0,
             seed: 0,
         }
@@ -187,6 +187,12 @@ impl DictionaryTraining {
     /// The learning rate of a dictionary of so many latents at full height.
     pub fn full_rate(&self, latents: usize) -> f64 {
         self.learning_rate.unwrap_or(2e-4 / (latents as f64 / 16384.0).sqrt())
+    }
+
+    /// Rows between two lines of the history of a training on `total` rows; by default a fiftieth of them,
+    /// at most 100,000.
+    pub fn lines_every(&self, total: u64) -> u64 {
+        self.log_every.unwrap_or((total / 50).clamp(1, 100_000))
     }
 
     /// The part of the full rate when the part `done` of training is done.
@@ -222,7 +228,7 @@ impl DictionaryTraining {
             (part(self.k_warm_up), "k_warm_up", "a part of 1"),
             ((0.0..1.0).contains(&self.momentum), "momentum", "0 to below 1"),
             ((0.0..1.0).contains(&self.second_momentum), "second_momentum", "0 to below 1"),
-            (self.log_every > 0, "log_every", "at least 1"),
+            (self.log_every != Some(0), "log_every", "at least 1"),
             (self.shuffle != Shuffle::Blocks { rows: 0 }, "shuffle", "blocks of at least 1 row"),
             (self.checkpoint_seconds >= 0.0, "checkpoint_seconds", "0 or more"),
         ];
@@ -288,7 +294,11 @@ impl DictionaryOptions {
             ),
             (!self.tied || self.kind == Kind::Relu, "tied", "false, but for kind=\"relu\""),
             (!self.tied || self.resample_at.is_empty(), "resample_at", "nothing with tied weights"),
-            (self.kind != Kind::TopK || self.k >= 1.0, "k", "at least 1 with kind=\"topk\""),
+            (
+                self.kind != Kind::TopK || (self.k >= 1.0 && self.k.fract() == 0.0),
+                "k",
+                "a whole number, at least 1, with kind=\"topk\"",
+            ),
             (self.kind != Kind::Gated || !self.skip, "skip", "false with kind=\"gated\""),
             (!self.tied || !self.skip, "skip", "false with tied weights"),
             (!self.tied || self.centred != Some(true), "centred", "false with tied weights"),

@@ -19,7 +19,7 @@ use super::beside::{Beside, FoundBeside, likeness, print_lines};
 /// What one dictionary came to.
 struct Found {
     scores: DictionaryScores,
-    /// PCA with as many components as latents fire in a row.
+    /// PCA with as many components as latents fire per row.
     pca: Option<(usize, Scores)>,
     beside: FoundBeside,
     baselines: Option<Baselines>,
@@ -108,7 +108,7 @@ impl Found {
         if let Some(truth) = &self.scores.truth {
             let features = truth.likeness.latents_of_other;
             let l0 = figure(truth.true_l0);
-            writeln!(Screen, "\nthe truth is known: {features} features, {l0} of them in a row\n")?;
+            writeln!(Screen, "\nthe truth is known: {features} features, {l0} of them per row\n")?;
             let mut lines = vec![
                 ("precision", truth.precision),
                 ("recall", truth.recall),

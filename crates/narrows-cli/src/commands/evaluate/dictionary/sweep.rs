@@ -109,8 +109,8 @@ pub(super) fn evaluate(args: &EvaluateArgs, shelf: &Shelf, rows: &Rows) -> Resul
         return Ok(());
     }
     writeln!(Screen, "{} rows of {name}\n", count(found.scores[0].rows))?;
-    print_points(&found.points, &beside)?;
-    print_probes_of(&found.points, &beside)?;
+    print_points(shelf, &found.points, &beside)?;
+    print_probes_of(shelf, &found.points, &beside)?;
     baselines.iter().try_for_each(print_baselines)
 }
 
@@ -157,10 +157,10 @@ fn within(folder: &Path, member: &Path) -> String {
 }
 
 /// One line for each that differs in more than its seed.
-fn print_points(points: &[FrontierPoint], beside: &[FoundBeside]) -> Result<()> {
+fn print_points(shelf: &Shelf, points: &[FrontierPoint], beside: &[FoundBeside]) -> Result<()> {
     let known = points.iter().any(|point| point.f1.is_some());
     let seeds = points.iter().any(|point| point.stability.is_some());
-    let mut headings = vec!["kind", "#latents", "k or λ", "#L0", "#FVU", "#dead share"];
+    let mut headings = vec!["folder", "kind", "#latents", "k or λ", "#L0", "#FVU", "#dead share"];
     headings.extend(known.then_some(["#F1", "#MCC to the truth"]).into_iter().flatten());
     headings.extend(seeds.then_some(["#MMCS of seeds", "#MCC of seeds"]).into_iter().flatten());
     let compared = beside.iter().any(|found| found.against.is_some());
@@ -168,8 +168,9 @@ fn print_points(points: &[FrontierPoint], beside: &[FoundBeside]) -> Result<()> 
         compared.then_some(["#MMCS to the other", "#MCC to the other"]).into_iter().flatten(),
     );
     let maybe = |value: Option<Spread>| value.map_or_else(|| "—".to_owned(), |v| spread(v, 3));
-    let lines = points.iter().zip(alike(points)).map(|(point, name)| {
+    let lines = points.iter().zip(alike(points, &shelf.members)).map(|(point, name)| {
         let mut line = vec![
+            name.folders,
             name.kind,
             name.latents,
             name.sparsity,
@@ -196,11 +197,11 @@ fn print_points(points: &[FrontierPoint], beside: &[FoundBeside]) -> Result<()> 
 }
 
 /// How well latents tell classes, of each that differs in more than its seed, above what the rows do.
-fn print_probes_of(points: &[FrontierPoint], beside: &[FoundBeside]) -> Result<()> {
+fn print_probes_of(shelf: &Shelf, points: &[FrontierPoint], beside: &[FoundBeside]) -> Result<()> {
     let Some(rows) = beside.first().and_then(|found| found.probes.as_ref()) else {
         return Ok(());
     };
-    let names = alike(points);
+    let names = alike(points, &shelf.members);
     let lines = points.iter().zip(&names).flat_map(|(point, name)| {
         let name = format!("{}, {} latents, {}", name.kind, name.latents, name.sparsity);
         Together::of(point, beside).probes.into_iter().map(move |probe| {

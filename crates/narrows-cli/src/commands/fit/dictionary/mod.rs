@@ -21,7 +21,7 @@ use narrows::train::dictionary::{
 use serde_json::{Map, Value, json};
 
 use super::super::dictionaries::verify;
-use super::watch::{Asked, Left, begun};
+use super::watch::{Asked, Left, begun, other_settings, tell_replaced, with_command};
 use super::{FitArgs, Screen};
 use watch::Watch;
 
@@ -30,12 +30,22 @@ pub(super) fn meant(args: &FitArgs, settings: &Value) -> Result<Option<Value>> {
     if DictionaryRecipe::is_meant(settings) {
         return Ok(Some(settings.clone()));
     }
-    let nothing_said = settings.as_object().is_some_and(Map::is_empty);
-    if !args.resume || !nothing_said {
+    if !args.resume {
         return Ok(None);
     }
     let left = Left::in_folder("fit", &args.out, Ok::<Value, _>)?;
-    Ok(left.map(|left| left.asked).filter(DictionaryRecipe::is_meant))
+    let Some(begun) = left.map(|left| left.asked).filter(DictionaryRecipe::is_meant) else {
+        return Ok(None);
+    };
+    if settings.as_object().is_some_and(Map::is_empty) {
+        return Ok(Some(begun));
+    }
+    if !settings["model"]["kind"].is_null() {
+        return Err(other_settings().into());
+    }
+    let mut settings = settings.clone();
+    settings["model"]["kind"] = begun["model"]["kind"].clone();
+    Ok(Some(settings))
 }
 
 pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
@@ -50,6 +60,9 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
     };
     let recipe = if args.resume { begun(left.as_ref(), Some(said), &args.out)? } else { said };
     check_replaceable(&args.out, Folder::Run)?;
+    if !args.resume {
+        tell_replaced(&args.out, &args.output);
+    }
     let (rows, targets) = recipe.open()?;
     let options = recipe.dictionaries(rows.rows.dim())?;
     if args.verbose {
@@ -57,6 +70,13 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
         args.output.say(format!("{:#}\nthreads: {threads}", json!(recipe)));
     }
     introduce(args, &recipe, &rows, &options);
+    let combinations = recipe.combinations()?;
+    if combinations > options.len() {
+        args.output.say(format!(
+            "note: {combinations} combinations, of which {} differ: a key reaches the kinds that read it",
+            options.len()
+        ));
+    }
     let content_hash = content_hash(&rows, targets.as_ref());
     let asked = Asked {
         command: "fit",
@@ -75,20 +95,29 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
         let paths = [&recipe.data.path, &recipe.data.target];
         paths.into_iter().flatten().try_for_each(|path| verify(path, &args.output))?;
     }
+    let resumed_from = from.as_ref().map_or(0, |from| from.progress.position);
     let begin = Instant::now();
-    let mut watch = Watch::new(asked, &args.out, &args.output)?;
+    let mut watch = Watch::new(asked, &args.out, &args.output, resumed_from)?;
     let targets = targets.as_ref().map(|targets| &*targets.rows);
     let learned = recipe.fit(&*rows.rows, targets, from, &mut watch);
     watch.finish();
-    let learned = learned?;
+    let learned = learned.map_err(|error| with_command(error, &watch.kept(), &args.out))?;
     let seconds = begin.elapsed().as_secs_f64();
-    let made = Made { recipe: &recipe, rows: &rows, options: &options, learned: &learned, seconds };
+    let made = Made {
+        recipe: &recipe,
+        rows: &rows,
+        options: &options,
+        learned: &learned,
+        seconds,
+        resumed_from,
+    };
     made.write(&args.out)?;
     if args.output.json {
         writeln!(Screen, "{:#}", made.scores())?;
     } else {
         made.tell()?;
     }
+    made.missed().iter().for_each(|missed| args.output.say(missed));
     args.output.say(format!("written: {}", args.out.display()));
     Ok(())
 }
@@ -132,16 +161,24 @@ fn introduce(
     let parameters: usize = options.iter().map(|own| own.latents * rows.rows.dim() * 2).sum();
     let learned_from = recipe.train.rows.unwrap_or(rows.rows.rows() as u64);
     args.output.say(format!(
-        "{}: {} rows × {} columns, {learned_from} to learn from",
+        "{}: {} rows × {} columns, {} to learn from",
         rows.name,
-        rows.rows.rows(),
-        rows.rows.dim(),
+        count(rows.rows.rows()),
+        count(rows.rows.dim()),
+        count(learned_from as usize),
     ));
+    let batch_size = recipe.train.batch_size;
+    if batch_size as u64 > learned_from {
+        args.output.say(format!(
+            "note: train.batch_size {} is more than these rows: they are one step",
+            count(batch_size)
+        ));
+    }
     args.output.say(format!(
-        "{} {}, {:.1} million parameters",
+        "{} {}, {} parameters",
         options.len(),
         if options.len() == 1 { "dictionary" } else { "dictionaries" },
-        parameters as f64 / 1e6,
+        count(parameters),
     ));
 }
 
@@ -157,13 +194,18 @@ fn checkpoint(
     Ok(DictionaryCheckpoint { progress, vectors: vectors.collect() })
 }
 
+/// An L0 is far from the one that was asked for where it is this part of it away.
+const MISSED: f64 = 0.25;
+
 /// Everything that there is to write and to tell.
 struct Made<'a> {
     recipe: &'a DictionaryRecipe,
     rows: &'a Dataset,
     options: &'a [DictionaryOptions],
     learned: &'a LearnedDictionaries,
+    /// Of this call, which began after so many rows.
     seconds: f64,
+    resumed_from: u64,
 }
 
 impl Made<'_> {
@@ -236,6 +278,7 @@ impl Made<'_> {
             (0..self.options.len()).map(|index| self.score(index)).collect();
         json!({
             "rows": self.learned.rows,
+            "resumed_from": self.resumed_from,
             "bytes_read": self.learned.bytes_read,
             "seconds": self.seconds,
             "rows_per_second": self.rows_per_second(),
@@ -244,17 +287,54 @@ impl Made<'_> {
     }
 
     fn rows_per_second(&self) -> usize {
-        (self.learned.rows as f64 / self.seconds).round() as usize
+        (self.rows_now() as f64 / self.seconds).round() as usize
+    }
+
+    /// Rows that this call learned from.
+    fn rows_now(&self) -> u64 {
+        self.learned.rows - self.resumed_from
+    }
+
+    /// Names each dictionary whose L0 is far from the one that was asked for.
+    fn missed(&self) -> Vec<String> {
+        let told = |(index, own): (usize, &DictionaryOptions)| {
+            let (wanted, last) = (own.target_l0?, self.history(index).last()?);
+            ((last.l0 / wanted - 1.0).abs() > MISSED).then(|| {
+                format!(
+                    "note: dictionary {}: target_l0 {wanted} was not reached (L0 {:.1}): give more rows or \
+                     smaller batches",
+                    self.name(index),
+                    last.l0
+                )
+            })
+        };
+        self.options.iter().enumerate().filter_map(told).collect()
     }
 
     fn tell(&self) -> Result<()> {
         let last: Vec<&DictionaryRecord> =
             (0..self.options.len()).filter_map(|index| self.history(index).last()).collect();
-        Screen.write_all(table::table(self.options, &last).as_bytes())?;
+        let names: Vec<String> = (0..last.len()).map(|index| self.name(index)).collect();
+        Screen.write_all(table::table(self.options, &last, &names).as_bytes())?;
+        let lines: Vec<u64> = self.history(0).map(|line| line.rows).collect();
+        let before = lines.iter().rev().nth(1).copied().unwrap_or(0);
         writeln!(
             Screen,
-            "\n{} rows in {:.1} s, {} rows per second{}",
-            count(self.learned.rows as usize),
+            "\nFVU and L0: means over the last {} rows{}",
+            count((self.learned.rows - before) as usize),
+            match self.options.iter().any(|own| !table::can_be_dead(own, self.learned.rows)) {
+                true => "; dead –: fewer rows than make a latent dead (dictionary.dead_after)",
+                false => "",
+            },
+        )?;
+        writeln!(
+            Screen,
+            "{} rows{} in {:.1} s, {} rows per second{}",
+            count(self.rows_now() as usize),
+            match self.resumed_from {
+                0 => String::new(),
+                before => format!(" after the {} before", count(before as usize)),
+            },
             self.seconds,
             count(self.rows_per_second()),
             match self.learned.bytes_read {

@@ -5,10 +5,16 @@ use narrows::recipe::DictionaryRecipe;
 use narrows::train::dictionary::{DictionaryOptions, DictionaryRecord, Kind};
 use serde_json::{Value, json};
 
-use crate::commands::table::spread;
+use crate::commands::dictionaries::ranged;
+use crate::commands::table::{spread, table as table_of};
 
-/// One line for each dictionary, or for each that differs in more than its seed.
-pub(super) fn table(options: &[DictionaryOptions], last: &[&DictionaryRecord]) -> String {
+/// One line for each dictionary, or for each that differs in more than its seed; `names` are those of
+/// their folders.
+pub(super) fn table(
+    options: &[DictionaryOptions],
+    last: &[&DictionaryRecord],
+    names: &[String],
+) -> String {
     let mut groups: Vec<(&DictionaryOptions, Vec<&DictionaryRecord>)> = Vec::new();
     for (own, &record) in options.iter().zip(last) {
         let same = |other: &DictionaryOptions| {
@@ -19,22 +25,39 @@ pub(super) fn table(options: &[DictionaryOptions], last: &[&DictionaryRecord]) -
             None => groups.push((own, vec![record])),
         }
     }
-    let mut lines = vec![["kind", "latents", "k or λ", "FVU", "L0", "dead"].map(str::to_owned)];
+    let headings = ["folder", "kind", "#latents", "#k or λ", "#FVU", "#L0", "#dead"];
+    let mut lines = Vec::new();
     for (own, records) in &groups {
         let column = |of: fn(&DictionaryRecord) -> f64, digits: usize| {
             let values: Vec<f64> = records.iter().map(|record| of(record)).collect();
             spread(Spread::of(&values), digits)
         };
-        lines.push([
+        let members: Vec<&str> =
+            records.iter().map(|record| names[record.dictionary].as_str()).collect();
+        lines.push(vec![
+            ranged(&members),
             word(own.kind),
             own.latents.to_string(),
             sparsity(own, records),
             column(|own| own.fraction_variance_unexplained, 4),
             column(|own| own.l0, 1),
-            column(|own| own.dead as f64, 0),
+            match records.first().is_some_and(|record| can_be_dead(own, record.rows)) {
+                true => column(|own| own.dead as f64, 0),
+                false => "–".to_owned(),
+            },
         ]);
     }
-    aligned(&lines)
+    // A dictionary alone lies in the run folder itself.
+    if options.len() == 1 {
+        lines.iter_mut().for_each(|line| drop(line.remove(0)));
+        return table_of(&headings[1..], &lines);
+    }
+    table_of(&headings, &lines)
+}
+
+/// Whether a latent may have had no code for as many rows as make it dead.
+pub(super) fn can_be_dead(own: &DictionaryOptions, rows: u64) -> bool {
+    rows >= own.dead_after
 }
 
 fn word(kind: Kind) -> String {
@@ -49,25 +72,6 @@ fn sparsity(own: &DictionaryOptions, records: &[&DictionaryRecord]) -> String {
         }
         false => own.k.to_string(),
     }
-}
-
-/// Columns as wide as their widest entry, numbers to the right.
-fn aligned<const N: usize>(lines: &[[String; N]]) -> String {
-    let width = |column: usize| {
-        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
-    };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let mut text = String::new();
-    for line in lines {
-        for (column, (entry, width)) in line.iter().zip(widths).enumerate() {
-            match column {
-                0 => text += &format!("{entry:width$}"),
-                _ => text += &format!("  {entry:>width$}"),
-            }
-        }
-        text.push('\n');
-    }
-    text
 }
 
 /// Key and what it is.
@@ -117,7 +121,10 @@ const KEYS: &[(&str, &str)] = &[
     ("train.second_momentum", "β₂ of Adam"),
     ("train.scale", "bring rows to length √d on average; undone in what is kept"),
     ("train.shuffle", "global, none, or { blocks = { rows = 4096 } } for slow disks"),
-    ("train.log_every", "rows between two lines of the history"),
+    (
+        "train.log_every",
+        "rows between two lines of the history; by default a fiftieth, at most 100000",
+    ),
     ("train.checkpoint_seconds", "seconds between checkpoints"),
 ];
 

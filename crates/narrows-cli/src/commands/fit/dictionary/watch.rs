@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use narrows::Result;
+use narrows::report::count;
 use narrows::train::Wish;
 use narrows::train::dictionary::{
     DictionaryCheckpoint, DictionaryObserver, DictionaryRecord, DictionaryStep,
@@ -17,16 +18,25 @@ use crate::commands::bar::Bar;
 pub(super) struct Watch<'a> {
     bar: Bar<'a>,
     keeper: Keeper<'a>,
-    begun: Option<(Instant, u64)>,
+    /// When it began, after so many rows.
+    begun: (Instant, u64),
     /// Mean over the dictionaries of the last line of the history: codes of a row, and dead latents.
     last: Option<(f64, f64)>,
+    /// Rows seen, and rows in all.
+    at: [u64; 2],
 }
 
 impl<'a> Watch<'a> {
     /// Takes over Ctrl-C: see [`Keeper::new`].
-    pub(super) fn new(asked: Asked, out: &'a Path, output: &'a Output) -> Result<Self> {
+    pub(super) fn new(asked: Asked, out: &'a Path, output: &'a Output, from: u64) -> Result<Self> {
         let (bar, keeper) = (Bar::new(output), Keeper::new(asked, out)?);
-        Ok(Self { bar, keeper, begun: None, last: None })
+        Ok(Self { bar, keeper, begun: (Instant::now(), from), last: None, at: [0; 2] })
+    }
+
+    /// How far it came, for whoever stopped it.
+    pub(super) fn kept(&self) -> String {
+        let [seen, total] = self.at.map(|rows| count(rows as usize));
+        format!("{seen} of {total} rows kept; ")
     }
 
     /// Takes the bar away.
@@ -37,7 +47,8 @@ impl<'a> Watch<'a> {
 
 impl DictionaryObserver for Watch<'_> {
     fn step(&mut self, step: &DictionaryStep) -> Wish {
-        let (start, from) = *self.begun.get_or_insert((Instant::now(), step.position));
+        self.at = [step.position, step.total];
+        let (start, from) = self.begun;
         let speed = (step.position - from) as f64 / start.elapsed().as_secs_f64().max(1e-9);
         let last =
             self.last.map_or(String::new(), |(l0, dead)| format!(", L0 {l0:.1}, {dead:.0} dead"));

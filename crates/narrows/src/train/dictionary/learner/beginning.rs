@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! Eⱼ = s·u with u a direction without preference, Dⱼ = ℓ·u, or ℓ times another where the targets are others
-//! ℓ = 1 (unit rows) or 0.1 (free rows);  s = 1, but min(1, 2d/(n·ℓ)) with a penalty and weights that are not tied
+//! ℓ = 1 (unit rows) or 0.1 (free rows);  s = 1, but min(1, 2d/(n·ℓ)) of relu and gated, unless weights are tied
 //! b = 0, but see `start` where an L0 is aimed at;  c: the geometric median of the targets, or 0 with tied weights
 //! ```
 //!
-//! Source: T. Conerly et al., Update on how we train SAEs (Transformer Circuits, April 2024) for ℓ. With a
-//! penalty half of all latents take part at first: together they should rebuild a row, not a multiple of it.
+//! Source: T. Conerly et al., Update on how we train SAEs (Transformer Circuits, April 2024) for ℓ. Of relu and
+//! gated half of all latents take part at first: together they should rebuild a row, not a multiple of it. Of
+//! `JumpReLU` the threshold leaves few; a short encoder would put most codes below it, where latents die.
 //!
 //! Differs from: Conerly et al. and SAELens, where `E = Dᵀ` also in its length of 0.1.
 
@@ -43,7 +44,7 @@ impl Learner {
         };
         let length = first_length(options.norm());
         decoder.as_mut_slice().iter_mut().for_each(|value| *value *= length);
-        if options.penalised() && !options.tied {
+        if matches!(options.kind, Kind::Relu | Kind::Gated) && !options.tied {
             let share = (2.0 * input as f32 / (latents as f32 * length)).min(1.0);
             encoder.as_mut_slice().iter_mut().for_each(|value| *value *= share);
         }

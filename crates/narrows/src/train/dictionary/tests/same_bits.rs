@@ -97,7 +97,7 @@ fn train(options: &[DictionaryOptions], from: Option<&Moment>) -> Vec<Moment> {
         warm_up: 0.2,
         sparsity_warm_up: 0.3,
         k_warm_up: 0.5,
-        log_every: 120,
+        log_every: Some(120),
         seed: 4,
         ..DictionaryTraining::default()
     };
