@@ -8,8 +8,8 @@ Rows are those of `demo:superposition`, the generator in the spirit of SynthSAEB
 narrows trains all kinds and seeds from one pass over it in the stored order; SAELens trains a dictionary of
 each kind and seed with its own trainer on the same rows in that order, after the eight batches from which it
 takes their scale. Both have the same learning rate, schedule, batch, window for dead latents, initial
-threshold and bandwidth; where a penalty makes codes sparse, SAELens is given the weight that narrows found
-for the L0 that is aimed at. Beginnings are each library's own (the encoder of SAELens is 0.1 long where
+threshold and bandwidth. Where a penalty makes codes sparse, narrows first finds the weight for the L0 that is
+aimed at while it trains (`target_l0`); then both train with that weight from the beginning. Beginnings are each library's own (the encoder of SAELens is 0.1 long where
 narrows' is 1), and so is the weight of the loss that revives dead latents (1 and 1/32). Both are then
 measured by `narrows evaluate` on rows that neither saw.
 
@@ -52,15 +52,19 @@ def narrows(*arguments):
     return done.stdout
 
 
-def recipe(store):
-    tables = []
-    for kind in KINDS:
-        aim = f"k = {L0}" if kind in KINDS[:2] else f"target_l0 = {L0}"
-        jump = f"\nthreshold = {THRESHOLD}\nbandwidth = {BANDWIDTH}" if kind == "jumprelu" else ""
-        tables += [f'[[dictionary]]\nkind = "{kind}"\nlatents = {LATENTS}\n{aim}{jump}\nseed = {seed}\n'
-                   f"dead_after = {DEAD_AFTER}\n" for seed in range(SEEDS)]
-    return f"""[data]
-path = "{store}"
+def table(kind, how):
+    """A dictionary of each seed."""
+    jump = f"\nthreshold = {THRESHOLD}\nbandwidth = {BANDWIDTH}" if kind == "jumprelu" else ""
+    return "\n".join(f'[[dictionary]]\nkind = "{kind}"\nlatents = {LATENTS}\n{how}{jump}\nseed = {seed}\n'
+                     f"dead_after = {DEAD_AFTER}\n" for seed in range(SEEDS))
+
+
+def train_narrows(folder, name, tables):
+    """The runs of each table of (kind, how its sparsity is chosen), from one pass."""
+    out = folder / name
+    if not out.exists():
+        recipe = f"""[data]
+path = "{folder / 'store'}"
 [model]
 kind = "dictionary"
 [train]
@@ -71,17 +75,12 @@ decay = {DECAY}
 sparsity_warm_up = {WARM_UP}
 shuffle = "none"
 log_every = {ROWS // 10}
-""" + "\n".join(tables)
-
-
-def train_narrows(folder):
-    """The runs of each kind."""
-    out = folder / "narrows"
-    if not out.exists():
-        (folder / "recipe.toml").write_text(recipe(folder / "store"))
-        narrows("fit", folder / "recipe.toml", "--out", out)
+"""
+        path = folder / f"{name}.toml"
+        path.write_text(recipe + "\n".join(table(*own) for own in tables))
+        narrows("fit", path, "--out", out)
     runs = sorted((out / "dictionaries").iterdir(), key=lambda run: int(run.name))
-    return {kind: runs[place * SEEDS:(place + 1) * SEEDS] for place, kind in enumerate(KINDS)}
+    return {kind: runs[place * SEEDS:(place + 1) * SEEDS] for place, (kind, _) in enumerate(tables)}
 
 
 def last(run):
@@ -164,15 +163,20 @@ def main():
     packed = json.loads((folder / "store" / "shards.json").read_text())["rows"]
     if packed != ROWS:
         sys.exit(f"{folder}/store has {packed} rows: give --rows {packed}, or another folder")
-    runs = train_narrows(folder)
+    runs = train_narrows(folder, "narrows", [(kind, f"k = {L0}") for kind in KINDS[:2]]
+                         + [(kind, f"target_l0 = {L0}") for kind in KINDS[2:]])
+    weights = {kind: last(runs[kind][0])["sparsity_weight"] for kind in KINDS}
+    weighted = train_narrows(folder, "narrows-weighted",
+                             [(kind, f"sparsity_weight = {weights[kind]}") for kind in KINDS[2:]])
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("sae-lens", "torch"))
     print(f"{ROWS:,} rows, batch {BATCH}, learning rate {RATE:g}, {SEEDS} seeds; {HELD_OUT:,} rows held out; {versions}\n")
     print("| kind | trained by | F1 | MCC | MMCS to the truth | FVU | L0 | dead |")
     print("|---|---|---|---|---|---|---|---|")
     for kind, own in runs.items():
-        line(kind, "narrows", [measure(run) for run in own])
-        weight = last(own[0])["sparsity_weight"]
-        others = [train_saelens(kind, seed, weight, folder) for seed in range(SEEDS)]
+        line(kind, "narrows" if kind in KINDS[:2] else f"narrows, target_l0 = {L0}", [measure(run) for run in own])
+        if kind in weighted:
+            line(kind, f"narrows, weight {weights[kind]:.3f}", [measure(run) for run in weighted[kind]])
+        others = [train_saelens(kind, seed, weights[kind], folder) for seed in range(SEEDS)]
         line(kind, "SAELens", [measure(run) for run in others])
 
 
