@@ -1,7 +1,7 @@
 """A sweep of 32 dictionaries from one pass, beside the same 32 trained one after another.
 
     cargo build --release -p narrows-cli
-    python sweep.py STORE FOLDER [--latents 1x] [--batch 1024]
+    python sweep.py STORE FOLDER [--latents 1x] [--batch 1024] [--rows 200000]
 
 k = 8, 16, 24, 32 times seeds 0..7, batch top-k. Before each process the store is dropped from the page cache,
 so that it comes from the disk. Printed are seconds, bytes that each side read while learning, bytes that the
@@ -27,7 +27,7 @@ def option(name, otherwise):
     return type(otherwise)(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else otherwise
 
 
-LATENTS, BATCH = option("--latents", "1x"), option("--batch", 1024)
+LATENTS, BATCH, ROWS = option("--latents", "1x"), option("--batch", 1024), option("--rows", 200_000)
 
 
 def drop_from_cache():
@@ -55,8 +55,9 @@ def fit(out, *more):
     shutil.rmtree(out, ignore_errors=True)
     drop_from_cache()
     start = time.perf_counter()
-    command = [NARROWS, "fit", "--model", "dictionary", "--data", STORE, "--unverified", "--set", f"dictionary.latents={LATENTS}",
-               "--set", f"train.batch_size={BATCH}", "--out", out, *more]
+    command = [NARROWS, "fit", "--model", "dictionary", "--data", STORE, "--unverified",
+               "--set", f"dictionary.latents={LATENTS}",
+               "--set", f"train.batch_size={BATCH}", "--set", f"train.rows={ROWS}", "--out", out, *more]
     log = FOLDER / "log"
     with log.open("w") as file:
         process = subprocess.Popen([str(part) for part in command], stdout=file, stderr=file)
