@@ -8,6 +8,8 @@ pub(crate) mod evaluate;
 pub(crate) mod faces;
 pub(crate) mod finetune;
 pub(crate) mod fit;
+mod language;
+pub(crate) mod lm;
 pub(crate) mod predict;
 pub(crate) mod report;
 mod sample;

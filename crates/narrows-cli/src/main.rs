@@ -10,7 +10,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{convert, data, evaluate, faces, finetune, fit, predict, report, shards, transform};
+use commands::{
+    convert, data, evaluate, faces, finetune, fit, lm, predict, report, shards, transform,
+};
 
 /// Learn narrow representations of data, fast, and prove what was learned
 ///
@@ -40,6 +42,7 @@ enum Command {
     Shards(shards::ShardsArgs),
     Faces(faces::FacesArgs),
     Convert(convert::ConvertArgs),
+    Lm(lm::LmArgs),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Shards(args) => shards::run(args),
         Command::Faces(args) => faces::run(args),
         Command::Convert(args) => convert::run(args),
+        Command::Lm(args) => lm::run(args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     // An error of the library already tells its cause.

@@ -7,6 +7,7 @@
 //! leaky_relu  x if x > 0, else x/100              1 if x > 0, else 1/100
 //! elu         x if x > 0, else eˣ − 1             1 if x > 0, else eˣ
 //! gelu        x·Φ(x)                              Φ(x) + x·φ(x)
+//! gelu_tanh   x·σ(2u),  u = √(2/π)·(x + 0.044715·x³)   σ(2u) + 2x·u'·σ(2u)·(1 − σ(2u))
 //! silu        x·σ(x)                              σ(x)·(1 + x·(1 − σ(x)))
 //! sigmoid     σ(x) = 1/(1 + e⁻ˣ)                  σ(x)·(1 − σ(x))
 //! tanh        (1 − e^(−2x))/(1 + e^(−2x))         1 − tanh²(x)
@@ -15,7 +16,8 @@
 //!
 //! Φ and φ are the standard normal distribution function and density.
 //!
-//! Source: D. Clevert et al., ELU (2016); D. Hendrycks and K. Gimpel, GELU (2016), the exact form;
+//! Source: D. Clevert et al., ELU (2016); D. Hendrycks and K. Gimpel, GELU (2016), the exact form and
+//! that with tanh;
 //! P. Ramachandran et al., SiLU as Swish with β = 1 (2017).
 //!
 //! Differs from: nothing; PyTorch's defaults are these. The slope of relu at 0 is 0, as there.
@@ -39,6 +41,8 @@ pub enum Activation {
     Elu,
     /// x·Φ(x).
     Gelu,
+    /// x·Φ(x) as GPT-2 takes it, by the hyperbolic tangent.
+    GeluTanh,
     /// x·σ(x).
     Silu,
     /// 1/(1 + e⁻ˣ).
@@ -51,12 +55,13 @@ pub enum Activation {
 
 impl Activation {
     /// Every one of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Identity,
         Self::Relu,
         Self::LeakyRelu,
         Self::Elu,
         Self::Gelu,
+        Self::GeluTanh,
         Self::Silu,
         Self::Sigmoid,
         Self::Tanh,
@@ -72,7 +77,7 @@ impl Activation {
     /// layer: √2 where half of the inputs are cut off, else 1.
     pub fn gain(self) -> f64 {
         match self {
-            Self::Relu | Self::LeakyRelu | Self::Elu | Self::Gelu | Self::Silu => {
+            Self::Relu | Self::LeakyRelu | Self::Elu | Self::Gelu | Self::GeluTanh | Self::Silu => {
                 std::f64::consts::SQRT_2
             }
             Self::Identity | Self::Sigmoid | Self::Tanh | Self::Softplus => 1.0,
@@ -121,6 +126,16 @@ fn value_and_slope<T: Real>(activation: Activation, x: T) -> (T, T) {
             let density = T::from_f64(root) * (-(half * x * x)).exp();
             (x * below, below + x * density)
         }
+        Activation::GeluTanh => {
+            let (factor, two) = (
+                T::from_f64(0.5 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::SQRT_2),
+                one + one,
+            );
+            let cubic = T::from_f64(0.044715) * x * x;
+            let share = sigmoid(two * factor * x * (one + cubic));
+            let slope = two * factor * (one + (two + one) * cubic);
+            (x * share, share * (one + x * slope * (one - share)))
+        }
         Activation::Silu => {
             let share = sigmoid(x);
             (x * share, share * (one + x * (one - share)))
@@ -159,7 +174,7 @@ pub fn activate<T: Real>(
             }
         };
     }
-    each!(Identity, Relu, LeakyRelu, Elu, Gelu, Silu, Sigmoid, Tanh, Softplus);
+    each!(Identity, Relu, LeakyRelu, Elu, Gelu, GeluTanh, Silu, Sigmoid, Tanh, Softplus);
 }
 
 #[inline(always)]
@@ -202,6 +217,10 @@ mod tests {
             Activation::LeakyRelu => x.max(0.01 * x),
             Activation::Elu => x.max(0.0) + x.min(0.0).exp_m1(),
             Activation::Gelu => 0.5 * x * libm::erfc(-x / 2.0_f64.sqrt()),
+            Activation::GeluTanh => {
+                let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+                0.5 * x * (1.0 + u.tanh())
+            }
             Activation::Silu => x / (1.0 + (-x).exp()),
             Activation::Sigmoid => 0.5 * (1.0 + (0.5 * x).tanh()),
             Activation::Tanh => x.tanh(),

@@ -5,6 +5,7 @@
 //! that are summed in a fixed order: the number of threads never changes a bit of a result.
 
 mod activation;
+mod attention;
 mod centre;
 mod cross_product;
 mod decompose;
@@ -15,6 +16,7 @@ mod moments;
 mod normalise;
 mod product;
 mod real;
+mod rotary;
 mod rows;
 mod selection;
 mod sift;
@@ -30,6 +32,7 @@ pub fn threads() -> usize {
 }
 
 pub use activation::{Activation, activate};
+pub use attention::{AttentionShape, causal_attention};
 pub use cross_product::add_cross_products;
 pub use decompose::{
     Eigen, ThinSvd, orthonormal_rows, principal_angles, symmetric_eigen, symmetric_eigenvalues,
@@ -42,15 +45,16 @@ pub(crate) use centre::not_finite;
 pub use centre::{centred, column_means};
 pub use moments::{Moments, ProductPrecision};
 pub use normalise::{
-    Normalised, back_through_columns, back_through_rows, column_products, inverse_root,
-    normalise_columns, normalise_rows, shift_and_scale, stretch,
+    Normalised, RowNorm, back_through_columns, back_through_rows, column_products, inverse_root,
+    normalise_columns, normalise_rows, normalise_rows_into, shift_and_scale, stretch,
 };
 pub use product::{multiply, multiply_add, multiply_then};
 pub use real::Real;
+pub use rotary::Rotation;
 pub use rows::{gather, subtract, sum_rows};
 pub use selection::{Entry, combine, keep_farthest, keep_top, row_norms, scale_rows, transposed};
 pub use sift::{Kept, Sifted, Wanted};
-pub use softmax::softmax_rows;
+pub use softmax::{log_softmax_rows, softmax_rows};
 pub use sparse_rows::SparseRows;
 pub use thin_out::{drop_out, keep_largest};
 pub use vectors::{add_scaled, dot};

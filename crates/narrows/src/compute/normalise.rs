@@ -15,6 +15,8 @@
 
 use rayon::prelude::*;
 
+use super::elementwise::wide;
+use super::vectors::{dot, lane_sum};
 use super::{Matrix, Real};
 
 /// ε.
@@ -99,6 +101,63 @@ pub fn normalise_rows<T: Real>(rows: &mut Matrix<T>, kept: Option<&mut Normalise
         kept.scales = scales;
         copy(rows, &mut kept.values);
     }
+}
+
+/// Which numbers of a row are brought to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowNorm {
+    /// The deviation from the mean: `(x − mean)/√(variance + ε)`.
+    Layer,
+    /// The root of the mean square: `x/√(mean x² + ε)`.
+    RootMeanSquare,
+}
+
+/// `out = x̂ ⊙ γ + β` of each row, x̂ as `norm` says with its own ε; without β where that is empty.
+///
+/// Source of the root of the mean square: B. Zhang and R. Sennrich, Root mean square layer normalization (2019).
+///
+/// # Panics
+/// If γ or β has another length than a row: the caller's mistake.
+pub fn normalise_rows_into(
+    rows: &Matrix,
+    norm: RowNorm,
+    epsilon: f32,
+    gamma: &[f32],
+    beta: &[f32],
+    out: &mut Matrix,
+) {
+    let cols = rows.cols();
+    assert!(gamma.len() == cols && (beta.is_empty() || beta.len() == cols), "norm: shapes differ");
+    out.reshape(rows.rows(), cols);
+    let pieces = out.as_mut_slice().par_chunks_mut(PIECE * cols.max(1));
+    pieces.zip(rows.as_slice().par_chunks(PIECE * cols.max(1))).for_each(|(out, rows)| {
+        for (out, row) in out.chunks_exact_mut(cols).zip(rows.chunks_exact(cols)) {
+            wide(
+                #[inline(always)]
+                || normalise_row(row, norm, epsilon, gamma, beta, out),
+            );
+        }
+    });
+}
+
+#[inline(always)]
+fn normalise_row(
+    row: &[f32],
+    norm: RowNorm,
+    epsilon: f32,
+    gamma: &[f32],
+    beta: &[f32],
+    out: &mut [f32],
+) {
+    out.copy_from_slice(row);
+    let share = 1.0 / row.len() as f32;
+    if norm == RowNorm::Layer {
+        let mean = share * lane_sum(row);
+        out.iter_mut().for_each(|x| *x -= mean);
+    }
+    let scale = 1.0 / (share * dot(out, out) + epsilon).sqrt();
+    out.iter_mut().zip(gamma).for_each(|(x, gamma)| *x = *x * scale * gamma);
+    out.iter_mut().zip(beta).for_each(|(x, beta)| *x += beta);
 }
 
 /// `y = x̂ ⊙ γ + β` in place.

@@ -1,24 +1,76 @@
-//! Shares from logits.
+//! Shares from logits, and their logarithms.
 
 use rayon::prelude::*;
 
-use super::Matrix;
+use super::elementwise::wide;
+use super::vectors::lane_sum;
+use super::{Matrix, Real};
 
 /// Rows that one task handles.
-const PIECE: usize = 256;
+const PIECE: usize = 16;
+/// Sums and comparisons that go on side by side.
+const LANES: usize = 16;
 
 /// `e^(x_ij) / Σ_k e^(x_ik)` in place, each row by itself; the largest logit of a row is taken away
 /// first, so that nothing overflows.
 pub fn softmax_rows(rows: &mut Matrix) {
+    for_each_row(rows, shares);
+}
+
+/// `x_ij − ln Σ_k e^(x_ik)` in place, each row by itself: the logarithms of the shares.
+pub fn log_softmax_rows(rows: &mut Matrix) {
+    for_each_row(rows, |row| {
+        let most = largest(row);
+        let taken = most + exponentials(row, most).ln();
+        row.iter_mut().for_each(|x| *x -= taken);
+    });
+}
+
+#[inline(always)]
+fn for_each_row(rows: &mut Matrix, work: impl Fn(&mut [f32]) + Sync) {
     let cols = rows.cols().max(1);
     rows.as_mut_slice().par_chunks_mut(PIECE * cols).for_each(|piece| {
         for row in piece.chunks_exact_mut(cols) {
-            let largest = row.iter().fold(f32::NEG_INFINITY, |most, &logit| most.max(logit));
-            row.iter_mut().for_each(|value| *value = (*value - largest).exp());
-            let total: f32 = row.iter().sum();
-            row.iter_mut().for_each(|value| *value /= total);
+            wide(
+                #[inline(always)]
+                || work(row),
+            );
         }
     });
+}
+
+/// The shares of one row, in place; for loops that are compiled for wide vectors.
+#[inline(always)]
+pub(super) fn shares(row: &mut [f32]) {
+    let most = largest(row);
+    row.iter_mut().for_each(|x| *x = Real::exp(*x - most));
+    let share = 1.0 / lane_sum(row);
+    row.iter_mut().for_each(|x| *x *= share);
+}
+
+#[inline(always)]
+fn largest(row: &[f32]) -> f32 {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut most = [f32::NEG_INFINITY; LANES];
+    for chunk in chunks {
+        for lane in 0..LANES {
+            most[lane] = if chunk[lane] > most[lane] { chunk[lane] } else { most[lane] };
+        }
+    }
+    most.iter().chain(rest).fold(f32::NEG_INFINITY, |most, &x| f32::max(most, x))
+}
+
+/// `Σ e^(x − most)`.
+#[inline(always)]
+fn exponentials(row: &[f32], most: f32) -> f32 {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for chunk in chunks {
+        for lane in 0..LANES {
+            sums[lane] += Real::exp(chunk[lane] - most);
+        }
+    }
+    sums.iter().sum::<f32>() + rest.iter().map(|&x| Real::exp(x - most)).sum::<f32>()
 }
 
 #[cfg(test)]
@@ -32,6 +84,20 @@ mod tests {
         softmax_rows(&mut rows);
         for row in rows.view().outer_iter() {
             assert!((row[0] - 0.25).abs() < 1e-4 && (row[1] - 0.75).abs() < 1e-4, "{row}");
+        }
+    }
+
+    #[test]
+    fn logarithms_are_those_of_the_shares() {
+        let values: Vec<f32> = (0..4 * 37).map(|i| 8.0 * (i as f32).sin()).collect();
+        let mut logs = Matrix::from_rows(4, 37, values).expect("fits");
+        let wide = logs.clone();
+        log_softmax_rows(&mut logs);
+        for row in 0..4 {
+            let total: f64 = wide.row(row).iter().map(|&x| f64::from(x).exp()).sum();
+            for (&ours, &x) in logs.row(row).iter().zip(wide.row(row)) {
+                assert!((f64::from(ours) - (f64::from(x) - total.ln())).abs() < 4e-6);
+            }
         }
     }
 }

@@ -18,6 +18,25 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
             sums[lane] += a[lane] * b[lane];
         }
     }
+    folded(sums) + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
+}
+
+/// `Σ aᵢ`, in an order that depends on the length alone.
+#[inline(always)]
+pub(super) fn lane_sum(a: &[f32]) -> f32 {
+    let mut sums = [0.0_f32; LANES];
+    let (a, rest) = a.as_chunks::<LANES>();
+    for a in a {
+        for lane in 0..LANES {
+            sums[lane] += a[lane];
+        }
+    }
+    folded(sums) + rest.iter().sum::<f32>()
+}
+
+/// The sum of all lanes, by halves.
+#[inline(always)]
+fn folded(mut sums: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
@@ -25,7 +44,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
         }
         width /= 2;
     }
-    sums[0] + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
+    sums[0]
 }
 
 /// `outᵢ ← outᵢ + factor·rowᵢ`.
@@ -45,6 +64,7 @@ mod tests {
             let b: Vec<f32> = (0..length).map(|i| (i % 7) as f32).collect();
             let exact: usize = (0..length).map(|i| i * (i % 7)).sum();
             assert_eq!(dot(&a, &b), exact as f32);
+            assert_eq!(lane_sum(&a), (0..length).sum::<usize>() as f32);
             let mut out = a.clone();
             add_scaled(&mut out, 2.0, &b);
             assert!((0..length).all(|i| out[i] == (i + 2 * (i % 7)) as f32));

@@ -31,6 +31,7 @@ mod source;
 pub mod superposition;
 pub mod synthetic_faces;
 mod table;
+pub mod tensors;
 
 pub use activations::row_integers;
 pub use batches::{Batch, Batches, Reading, refuse_not_finite, with_batches};
@@ -39,9 +40,8 @@ pub use demo::known_truth;
 pub use describe::{ClassCount, ColumnSummary, Description, Place, describe};
 pub use extents::RowIntegers;
 pub(crate) use mapped::Content;
-pub(crate) use nearest::did_you_mean;
+pub use nearest::did_you_mean;
 pub(crate) use npy::MAGIC as NPY_MAGIC;
-pub(crate) use npz::{NpzArray, arrays as npz_arrays};
 pub use open::{OpenOptions, open, store_folder};
 pub use order::{Order, Shuffle};
 pub use prepare::{Missing, Preparation, PrepareConfig, Prepared, Scale};

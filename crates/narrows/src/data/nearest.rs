@@ -1,10 +1,7 @@
 //! The name that was probably meant.
 
 /// A remedy that proposes the candidate nearest to what was `given`.
-pub(crate) fn did_you_mean<'a>(
-    given: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> String {
+pub fn did_you_mean<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     let nearest = candidates.into_iter().min_by_key(|candidate| distance(given, candidate));
     match nearest {
         Some(candidate) if distance(given, candidate) <= given.chars().count().max(4) / 2 => {

@@ -112,6 +112,7 @@ impl Seen {
             | Activation::LeakyRelu
             | Activation::Elu
             | Activation::Gelu
+            | Activation::GeluTanh
             | Activation::Silu => (Rate::Positive, false),
             Activation::Sigmoid => (Rate::Mean, false),
             Activation::Tanh if target.is_some() => (Rate::Mean, true),

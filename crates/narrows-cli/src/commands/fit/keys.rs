@@ -45,7 +45,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("model.tied", "the decoder has the encoder's weights, transposed", ""),
     (
         "model.activation",
-        "identity, relu, leaky_relu, elu, gelu, silu, sigmoid, tanh, softplus",
+        "identity, relu, leaky_relu, elu, gelu, gelu_tanh, silu, sigmoid, tanh, softplus",
         "",
     ),
     ("model.code_activation", "of the code", ""),

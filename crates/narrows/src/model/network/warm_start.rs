@@ -233,6 +233,7 @@ fn form(activation: Activation) -> Form {
         Activation::Relu
         | Activation::LeakyRelu
         | Activation::Gelu
+        | Activation::GeluTanh
         | Activation::Silu
         | Activation::Softplus => Form::Pairs,
         Activation::Sigmoid | Activation::Tanh | Activation::Elu => Form::Middle,
@@ -248,9 +249,11 @@ fn inverse(activation: Activation, mean: f64) -> (f64, f64) {
         Activation::Sigmoid => (-4.59, 4.59),
         Activation::Tanh => (-2.99, 2.99),
         Activation::Softplus | Activation::Elu => (-4.59, far),
-        Activation::Relu | Activation::LeakyRelu | Activation::Gelu | Activation::Silu => {
-            (0.01, far)
-        }
+        Activation::Relu
+        | Activation::LeakyRelu
+        | Activation::Gelu
+        | Activation::GeluTanh
+        | Activation::Silu => (0.01, far),
     };
     for _ in 0..60 {
         let middle = 0.5 * (low + high);

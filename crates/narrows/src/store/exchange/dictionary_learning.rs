@@ -23,10 +23,10 @@ use serde_json::Value;
 
 use super::pickle::{Object, Place};
 use super::saelens::fold_decoder_norms;
-use super::tensors::Tensors;
 use super::torch::Saved;
 use super::{About, Library, config};
 use crate::compute::{Matrix, row_norms};
+use crate::data::tensors::Tensors;
 use crate::error::Result;
 use crate::model::Dictionary;
 use crate::model::dictionary::{Gate, RowScale};

@@ -14,9 +14,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::tensors::Tensors;
 use super::{About, Library, config};
 use crate::compute::{scale_rows, transposed};
+use crate::data::tensors::Tensors;
 use crate::error::Result;
 use crate::model::Dictionary;
 use crate::model::dictionary::{Gate, RowScale};

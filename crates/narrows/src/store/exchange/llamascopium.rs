@@ -27,9 +27,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::saelens::fold_decoder_norms;
-use super::tensors::Tensors;
 use super::{About, Library, config, refused};
 use crate::compute::{row_norms, scale_rows};
+use crate::data::tensors::Tensors;
 use crate::error::Result;
 use crate::model::Dictionary;
 use crate::model::dictionary::{Gate, RowScale};

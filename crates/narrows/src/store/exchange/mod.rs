@@ -23,7 +23,6 @@ mod openai;
 mod pickle;
 mod saelens;
 mod sparsify;
-mod tensors;
 mod torch;
 mod verify;
 

@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 
-use super::tensors::Kind;
+use crate::data::tensors::Kind;
 
 /// The functions whose calls are understood.
 const CALLS: [&str; 4] = [

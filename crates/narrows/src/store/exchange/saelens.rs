@@ -18,9 +18,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::tensors::Tensors;
 use super::{About, Library, config, metadata, refused};
 use crate::compute::{Matrix, row_norms, scale_rows, transposed};
+use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::model::dictionary::{Gate, RowScale};
 use crate::model::{Autoencoder, Dictionary};

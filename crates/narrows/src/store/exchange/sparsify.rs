@@ -16,8 +16,8 @@ use std::path::Path;
 use serde_json::json;
 
 use super::saelens::fold_decoder_norms;
-use super::tensors::Tensors;
 use super::{About, Library, config, metadata, refused};
+use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::model::dictionary::{Gate, RowScale};
 use crate::model::{Autoencoder, Dictionary};

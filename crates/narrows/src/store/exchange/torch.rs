@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::pickle::{Object, Pickle, Place};
-use super::tensors::{Kind, Tensor, Tensors};
 use crate::data::Content;
+use crate::data::tensors::{Kind, Tensor, Tensors};
 use crate::error::{Error, Result};
 
 const REMEDY: &str = "fetch it again, or save the state_dict alone with `torch.save`";

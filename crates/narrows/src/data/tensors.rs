@@ -1,4 +1,4 @@
-//! Named tensors of a foreign file, read to f32 whatever they are kept in.
+//! Named tensors of a file of parameters, read to f32 whatever they are kept in.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors};
 
+use super::mapped::Content;
+use super::npz::{NpzArray, arrays as npz_arrays};
 use crate::compute::{Matrix, transposed};
-use crate::data::{Content, NpzArray, npz_arrays};
 use crate::error::{Error, Result};
 
 const REMEDY: &str = "fetch it again, or write it again with the library that made it";
 
 /// How the numbers of a tensor are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+#[allow(missing_docs)]
+pub enum Kind {
     F16,
     Bf16,
     F32,
@@ -29,7 +31,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Bytes of one number.
-    pub(super) fn size(self) -> usize {
+    pub fn size(self) -> usize {
         match self {
             Self::U8 | Self::I8 | Self::Bool => 1,
             Self::F16 | Self::Bf16 | Self::I16 => 2,
@@ -39,7 +41,7 @@ impl Kind {
     }
 
     /// What PyTorch calls it.
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::F16 => "float16",
             Self::Bf16 => "bfloat16",
@@ -71,7 +73,7 @@ impl Kind {
     }
 
     /// Little-endian numbers as f32.
-    pub(super) fn decode(self, bytes: &[u8]) -> Vec<f32> {
+    pub fn decode(self, bytes: &[u8]) -> Vec<f32> {
         fn each<const SIZE: usize>(bytes: &[u8], value: impl Fn([u8; SIZE]) -> f32) -> Vec<f32> {
             bytes.as_chunks::<SIZE>().0.iter().map(|bytes| value(*bytes)).collect()
         }
@@ -92,34 +94,48 @@ impl Kind {
 
 /// One tensor.
 #[derive(Debug)]
-pub(super) struct Tensor {
-    pub(super) kind: Kind,
-    pub(super) shape: Vec<usize>,
+pub struct Tensor {
+    /// How its numbers are kept in the file.
+    pub kind: Kind,
+    /// Its axes.
+    pub shape: Vec<usize>,
     /// In row-major order.
-    pub(super) values: Vec<f32>,
+    pub values: Vec<f32>,
 }
 
 /// The tensors of a file; each is taken out once, and what is left at the end was not understood.
 #[derive(Debug)]
-pub(super) struct Tensors {
+pub struct Tensors {
     path: PathBuf,
     tensors: BTreeMap<String, Tensor>,
     kinds: BTreeMap<String, Kind>,
 }
 
 impl Tensors {
-    pub(super) fn new(path: &Path, tensors: BTreeMap<String, Tensor>) -> Self {
+    /// Tensors by name, as they were found in `path`.
+    pub fn new(path: &Path, tensors: BTreeMap<String, Tensor>) -> Self {
         let kinds = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.kind)).collect();
         Self { path: path.to_owned(), tensors, kinds }
     }
 
     /// Reads a safetensors file.
-    pub(super) fn of_safetensors(path: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If it cannot be read, is damaged, or holds a tensor that is not plain numbers.
+    pub fn of_safetensors(path: &Path) -> Result<Self> {
+        Self::of_safetensors_but(path, |_| false)
+    }
+
+    /// Reads a safetensors file, but not the tensors whose name `is_left_out`.
+    ///
+    /// # Errors
+    /// As [`Tensors::of_safetensors`].
+    pub fn of_safetensors_but(path: &Path, is_left_out: impl Fn(&str) -> bool) -> Result<Self> {
         let content = Content::of(path)?;
         let bad = |problem: String| Error::bad_file(path, problem, REMEDY);
         let file = SafeTensors::deserialize(&content.bytes).map_err(|e| bad(e.to_string()))?;
         let mut tensors = BTreeMap::new();
-        for (name, view) in file.iter() {
+        for (name, view) in file.iter().filter(|(name, _)| !is_left_out(name)) {
             let kind = Kind::of(view.dtype())
                 .ok_or_else(|| bad(format!("'{name}' is {}, not plain numbers", view.dtype())))?;
             let (shape, values) = (view.shape().to_vec(), kind.decode(view.data()));
@@ -128,8 +144,17 @@ impl Tensors {
         Ok(Self::new(path, tensors))
     }
 
+    /// Takes over the tensors of another file.
+    pub fn extend(&mut self, other: Self) {
+        self.tensors.extend(other.tensors);
+        self.kinds.extend(other.kinds);
+    }
+
     /// Reads a npz archive; names in lower case, as there are files with either.
-    pub(super) fn of_npz(path: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If it cannot be read or is damaged.
+    pub fn of_npz(path: &Path) -> Result<Self> {
         let arrays = npz_arrays(path)?.into_iter();
         let tensor = |NpzArray { name, shape, values }| {
             (name.to_lowercase(), Tensor { kind: Kind::F32, shape, values })
@@ -138,29 +163,30 @@ impl Tensors {
     }
 
     /// How the numbers of each tensor are kept in the file, by name.
-    pub(super) fn kinds(&self) -> BTreeMap<String, String> {
+    pub fn kinds(&self) -> BTreeMap<String, String> {
         let kinds = self.kinds.iter();
         kinds.map(|(name, kind)| (name.clone(), kind.name().to_owned())).collect()
     }
 
-    pub(super) fn contains(&self, name: &str) -> bool {
+    /// Whether there is one of this name that was not taken.
+    pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
 
     /// Gives a tensor another name, where it is there.
-    pub(super) fn rename(&mut self, from: &str, to: &str) {
+    pub fn rename(&mut self, from: &str, to: &str) {
         if let Some(tensor) = self.tensors.remove(from) {
             self.tensors.insert(to.to_owned(), tensor);
         }
     }
 
     /// The first name that begins with `prefix`.
-    pub(super) fn starting(&self, prefix: &str) -> Option<String> {
+    pub fn starting(&self, prefix: &str) -> Option<String> {
         self.tensors.keys().find(|name| name.starts_with(prefix)).cloned()
     }
 
     /// Forgets a tensor that is not needed to encode or decode.
-    pub(super) fn drop(&mut self, name: &str) {
+    pub fn drop(&mut self, name: &str) {
         self.tensors.remove(name);
     }
 
@@ -172,7 +198,10 @@ impl Tensors {
     }
 
     /// A matrix as it lies.
-    pub(super) fn matrix(&mut self, name: &str) -> Result<Matrix> {
+    ///
+    /// # Errors
+    /// If there is none of this name, or it has other axes.
+    pub fn matrix(&mut self, name: &str) -> Result<Matrix> {
         let Tensor { shape, values, .. } = self.take(name)?;
         match shape[..] {
             [rows, cols] if rows > 0 && cols > 0 => Matrix::from_rows(rows, cols, values),
@@ -181,12 +210,18 @@ impl Tensors {
     }
 
     /// A matrix with rows and columns exchanged.
-    pub(super) fn transposed(&mut self, name: &str) -> Result<Matrix> {
+    ///
+    /// # Errors
+    /// If there is none of this name, or it has other axes.
+    pub fn transposed(&mut self, name: &str) -> Result<Matrix> {
         Ok(transposed(&self.matrix(name)?))
     }
 
     /// A vector.
-    pub(super) fn vector(&mut self, name: &str) -> Result<Vec<f32>> {
+    ///
+    /// # Errors
+    /// If there is none of this name, or it has other axes.
+    pub fn vector(&mut self, name: &str) -> Result<Vec<f32>> {
         let Tensor { shape, values, .. } = self.take(name)?;
         match shape[..] {
             [_] => Ok(values),
@@ -195,17 +230,26 @@ impl Tensors {
     }
 
     /// A vector where it is there.
-    pub(super) fn optional_vector(&mut self, name: &str) -> Result<Option<Vec<f32>>> {
+    ///
+    /// # Errors
+    /// If there is none of this name, or it has other axes.
+    pub fn optional_vector(&mut self, name: &str) -> Result<Option<Vec<f32>>> {
         if self.contains(name) { self.vector(name).map(Some) } else { Ok(None) }
     }
 
     /// A matrix where it is there.
-    pub(super) fn optional_matrix(&mut self, name: &str) -> Result<Option<Matrix>> {
+    ///
+    /// # Errors
+    /// If there is none of this name, or it has other axes.
+    pub fn optional_matrix(&mut self, name: &str) -> Result<Option<Matrix>> {
         if self.contains(name) { self.matrix(name).map(Some) } else { Ok(None) }
     }
 
     /// A single number.
-    pub(super) fn number(&mut self, name: &str) -> Result<f32> {
+    ///
+    /// # Errors
+    /// If there is none of this name, or it has other axes.
+    pub fn number(&mut self, name: &str) -> Result<f32> {
         let tensor = self.take(name)?;
         match tensor.values[..] {
             [number] => Ok(number),
@@ -216,7 +260,10 @@ impl Tensors {
     }
 
     /// A vector of `length`; a single number stands for as many equal ones.
-    pub(super) fn spread(&mut self, name: &str, length: usize) -> Result<Vec<f32>> {
+    ///
+    /// # Errors
+    /// If there is none of this name, or it has other axes.
+    pub fn spread(&mut self, name: &str, length: usize) -> Result<Vec<f32>> {
         let tensor = self.take(name)?;
         match (&tensor.shape[..], &tensor.values[..]) {
             ([], [number]) => Ok(vec![*number; length]),
@@ -225,15 +272,19 @@ impl Tensors {
         }
     }
 
-    /// Refuses what was not taken: it may change what the dictionary does.
-    pub(super) fn finish(&self) -> Result<()> {
+    /// Refuses what was not taken: it may change what a model does.
+    ///
+    /// # Errors
+    /// If there is one.
+    pub fn finish(&self) -> Result<()> {
         match self.tensors.keys().next() {
             None => Ok(()),
             Some(name) => Err(self.bad(format!("the tensor '{name}' is not known to this format"))),
         }
     }
 
-    pub(super) fn bad(&self, problem: String) -> Error {
+    /// An error of the file.
+    pub fn bad(&self, problem: String) -> Error {
         Error::bad_file(&self.path, problem, REMEDY)
     }
 }

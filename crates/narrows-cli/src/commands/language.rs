@@ -1,0 +1,67 @@
+//! A language model, text and a place in it, as several commands are told of them.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use narrows::Result;
+use narrows_lm::text::{Corpus, TextOptions, Windows};
+use narrows_lm::{LanguageModel, Tap};
+
+/// Text that a model reads.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TextArgs {
+    /// Text files: plain (`<|endoftext|>` between documents), .jsonl, either gzipped
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    pub(super) text: Vec<PathBuf>,
+    /// The key of the text in a line of .jsonl
+    #[arg(long, default_value = "text", value_name = "KEY")]
+    pub(super) field: String,
+    /// Make letters small, for models that know only those
+    #[arg(long)]
+    pub(super) lowercase: bool,
+    /// Tokens of a window; documents are put one after the other and cut into windows [default: 256, or as
+    /// many as the model takes where that is less]
+    #[arg(long, value_name = "N")]
+    pub(super) context: Option<usize>,
+    /// Do not put the token that begins a text before each document
+    #[arg(long)]
+    pub(super) no_begin: bool,
+}
+
+/// Tokens of a window, unless one says otherwise.
+const CONTEXT: usize = 256;
+
+impl TextArgs {
+    pub(super) fn options(&self) -> TextOptions {
+        TextOptions {
+            files: self.text.clone(),
+            field: self.field.clone(),
+            lowercase: self.lowercase,
+        }
+    }
+
+    pub(super) fn length(&self, model: &LanguageModel) -> usize {
+        self.context.unwrap_or(CONTEXT.min(model.architecture.context))
+    }
+
+    /// Begins to read the text as windows of tokens.
+    pub(super) fn open<'a>(&self, model: &'a LanguageModel) -> Result<Corpus<'a>> {
+        Corpus::open(model, &self.options(), self.length(model), !self.no_begin)
+    }
+
+    /// All of the text as windows of tokens, four bytes each.
+    pub(super) fn windows(&self, model: &LanguageModel) -> Result<Windows> {
+        self.open(model)?.collect()
+    }
+}
+
+/// The model in a folder.
+pub(super) fn open_model(folder: &Path) -> Result<LanguageModel> {
+    LanguageModel::open(folder)
+}
+
+/// The place of this name in a model.
+#[allow(dead_code)]
+pub(super) fn tap(name: &str, model: &LanguageModel) -> Result<Tap> {
+    Tap::parse(name, &model.architecture)
+}

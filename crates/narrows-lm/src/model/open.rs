@@ -1,0 +1,122 @@
+//! A model read from a folder.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use narrows::compute::Rotation;
+use narrows::data::tensors::Tensors;
+use narrows::store::read_json;
+use narrows::{Error, Result};
+use serde_json::Value;
+
+use super::architecture::{Architecture, Family, Positions};
+use super::block::Shelf;
+use super::{LanguageModel, Parameters, gpt_neox, gpt2, llama, llama2c};
+use crate::text::Tokenizer;
+
+impl LanguageModel {
+    /// Reads a model: a folder of Hugging Face `transformers` (`config.json`, `model.safetensors` or its
+    /// shards, `tokenizer.json`), or one with a `.bin` of llama2.c and its `tok….bin`.
+    ///
+    /// It takes 4 bytes of memory for each parameter, and while it reads once more what a shard holds.
+    ///
+    /// # Errors
+    /// If the folder holds no model, one of a kind that is not known, or a file is missing or damaged.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let config = folder.join("config.json");
+        if !config.is_file() {
+            return match llama2c::find(folder) {
+                Some((model, vocabulary)) => llama2c::open(&model, &vocabulary),
+                None => Err(no_model(folder)),
+            };
+        }
+        let table: Value = read_json(&config)?;
+        let made = Architecture::from_config(&config, &table)?;
+        let is_left_out = match made.family {
+            Family::GptNeoX => gpt_neox::is_left_out,
+            Family::Gpt2 => gpt2::is_left_out,
+            _ => llama::is_left_out,
+        };
+        let mut shelf =
+            Shelf { tensors: read_tensors(folder, is_left_out)?, prefix: String::new() };
+        let parameters = match made.family {
+            Family::GptNeoX => gpt_neox::read(&mut shelf, &made),
+            Family::Gpt2 => gpt2::read(&mut shelf, &made),
+            _ => llama::read(&mut shelf, &made),
+        }?;
+        shelf.tensors.finish()?;
+        let tokenizer = Tokenizer::open(&folder.join("tokenizer.json"), made.vocabulary)?;
+        let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let name = name.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
+        Self::new(name, made, tokenizer, parameters)
+    }
+
+    pub(super) fn new(
+        name: String,
+        architecture: Architecture,
+        tokenizer: Tokenizer,
+        parameters: Parameters,
+    ) -> Result<Self> {
+        let rotation = match &architecture.positions {
+            Positions::Rotary { frequencies } => {
+                Some(Rotation::new(architecture.context, frequencies))
+            }
+            Positions::Learned => None,
+        };
+        Ok(Self { name, architecture, tokenizer, parameters, rotation })
+    }
+}
+
+fn no_model(folder: &Path) -> Error {
+    let below = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut below: Vec<PathBuf> = below.filter(|path| path.join("config.json").is_file()).collect();
+    below.sort();
+    Error::mistake(
+        "read a language model",
+        "a folder with config.json, model.safetensors and tokenizer.json, or with a .bin of llama2.c and \
+         its tok….bin",
+        format!(
+            "'{}'{}",
+            folder.display(),
+            if folder.is_dir() { "" } else { ", which is no folder" }
+        ),
+        match below.first() {
+            Some(first) => format!("give a folder in it, such as {}", first.display()),
+            None => "check the path".to_owned(),
+        },
+    )
+}
+
+fn read_tensors(folder: &Path, is_left_out: impl Fn(&str) -> bool) -> Result<Tensors> {
+    let index = folder.join("model.safetensors.index.json");
+    if !index.is_file() {
+        let single = folder.join("model.safetensors");
+        if !single.is_file() {
+            return Err(Error::bad_file(
+                folder,
+                "the weights are missing: neither model.safetensors nor model.safetensors.index.json",
+                "copy them there; weights in another format can be written again by \
+                 `model.save_pretrained(DIR)`",
+            ));
+        }
+        return Tensors::of_safetensors_but(&single, is_left_out);
+    }
+    let table: Value = read_json(&index)?;
+    let map = table["weight_map"]
+        .as_object()
+        .ok_or_else(|| Error::bad_file(&index, "it has no 'weight_map'", "fetch it again"))?;
+    let shards: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
+    let mut all: Option<Tensors> = None;
+    for shard in shards {
+        let path = folder.join(shard);
+        if Path::new(shard).components().count() != 1 || !path.is_file() {
+            return Err(Error::bad_file(&path, "the shard is missing", "fetch it again"));
+        }
+        let part = Tensors::of_safetensors_but(&path, &is_left_out)?;
+        match &mut all {
+            Some(all) => all.extend(part),
+            None => all = Some(part),
+        }
+    }
+    all.ok_or_else(|| Error::bad_file(&index, "it names no shard", "fetch it again"))
+}
