@@ -17,25 +17,17 @@
 //! Source: H. Cunningham et al., Sparse autoencoders find highly interpretable features in language
 //! models (2023), for the choice; they take rectified codes of random directions and of columns.
 
-use ndarray::{Array2, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::ica::Ica;
+use super::frame::{CodeOrder, Frame};
 use crate::compute::{Entry, Matrix, keep_farthest, multiply};
 use crate::data::{Source, evenly};
 use crate::error::{Error, Result};
-use crate::model::Pca;
-use crate::model::pca::{Components, PcaOptions};
-use crate::random::Random;
 
 /// Rows of the sample, at most, and numbers in it.
 const MOST_ROWS: usize = 50_000;
 const MOST_NUMBERS: usize = 1 << 25;
-/// Rows that independent components are learned from, at most, and steps.
-const ICA_ROWS: usize = 10_000;
-const ICA_STEPS: usize = 40;
-const ICA_TOLERANCE: f64 = 1e-4;
 /// Rows whose codes are held at a time.
 const TILE: usize = 256;
 
@@ -92,28 +84,23 @@ impl Baselines {
         l0.sort_unstable();
         l0.dedup();
         let [fitted, held_out] = sample(source)?;
-        let wide: Array2<f64> = fitted.view().mapv(f64::from);
-        let pca = Pca::fit(
-            wide.view(),
-            &PcaOptions { components: Components::All, seed, ..Default::default() },
-        )?;
-        let few = wide.slice(s![..ICA_ROWS.min(wide.nrows()), ..]);
-        let ica = Ica::fit(few, ICA_TOLERANCE, ICA_STEPS, seed)?;
-        let mean: Vec<f32> = pca.mean.iter().map(|&mean| mean as f32).collect();
-        let axes = narrow(&pca.components)?;
+        let pca = Frame::pca(&fitted, seed)?;
+        let (ica, ica_converged) = Frame::ica(&fitted, seed)?;
+        let mean = &pca.mean;
         let frames = [
-            (Baseline::Pca, Frame::orthonormal(axes.clone(), Order::First)),
-            (Baseline::PcaLargest, Frame::orthonormal(axes, Order::Largest)),
-            (Baseline::IcaLargest, Frame::of_ica(&ica)?),
-            (Baseline::RandomLargest, Frame::random(random, source.dim(), seed)?),
-            (Baseline::ColumnsLargest, Frame::columns(source.dim())?),
+            (Baseline::Pca, Frame { order: CodeOrder::First, ..pca.clone() }),
+            (Baseline::PcaLargest, pca.clone()),
+            // The mean row of the few that it was learned from is another.
+            (Baseline::IcaLargest, Frame { mean: mean.clone(), ..ica }),
+            (Baseline::RandomLargest, Frame::random(random, mean.clone(), seed)?),
+            (Baseline::ColumnsLargest, Frame::columns(mean.clone())?),
         ];
         let spread = spread(&held_out);
         let curve = |(baseline, frame): (Baseline, Frame)| BaselineCurve {
             baseline,
             directions: frame.decoder.rows(),
             fraction_variance_unexplained: frame
-                .errors(&held_out, &mean, &l0)
+                .errors(&held_out, &l0)
                 .into_iter()
                 .map(|error| error / spread)
                 .collect(),
@@ -121,7 +108,7 @@ impl Baselines {
         Ok(Self {
             fitted_rows: fitted.rows(),
             rows: held_out.rows(),
-            ica_converged: ica.converged,
+            ica_converged,
             curves: frames.map(curve).into(),
             l0,
         })
@@ -154,53 +141,9 @@ fn spread(rows: &Matrix) -> f64 {
     squares.collect::<Vec<f64>>().iter().sum()
 }
 
-fn narrow(values: &Array2<f64>) -> Result<Matrix> {
-    let narrow = values.iter().map(|&value| value as f32).collect();
-    Matrix::from_rows(values.nrows(), values.ncols(), narrow)
-}
-
-/// Which codes of a row are kept.
-#[derive(Clone, Copy, PartialEq)]
-enum Order {
-    First,
-    Largest,
-}
-
-/// Directions, and what gives their codes.
-struct Frame {
-    encoder: Matrix,
-    decoder: Matrix,
-    order: Order,
-}
-
 impl Frame {
-    fn orthonormal(axes: Matrix, order: Order) -> Self {
-        Self { encoder: axes.clone(), decoder: axes, order }
-    }
-
-    fn of_ica(ica: &Ica) -> Result<Self> {
-        let (mut unmixing, mut mixing) = (ica.unmixing.clone(), ica.mixing.clone());
-        for (mut code, mut direction) in unmixing.outer_iter_mut().zip(mixing.outer_iter_mut()) {
-            let length = direction.dot(&direction).sqrt();
-            code *= length;
-            direction /= length;
-        }
-        Ok(Self { encoder: narrow(&unmixing)?, decoder: narrow(&mixing)?, order: Order::Largest })
-    }
-
-    fn random(count: usize, dim: usize, seed: u64) -> Result<Self> {
-        let mut random = Random::stream(seed, "directions of a baseline");
-        let mut directions = Array2::from_shape_simple_fn((count, dim), || random.normal());
-        directions.outer_iter_mut().for_each(|mut row| row /= row.dot(&row).sqrt());
-        Ok(Self::orthonormal(narrow(&directions)?, Order::Largest))
-    }
-
-    fn columns(dim: usize) -> Result<Self> {
-        Ok(Self::orthonormal(narrow(&Array2::eye(dim))?, Order::Largest))
-    }
-
     /// `Σ‖x − x̂‖²` at each of the rising sizes `l0`.
-    fn errors(&self, rows: &Matrix, mean: &[f32], l0: &[usize]) -> Vec<f64> {
+    fn errors(&self, rows: &Matrix, l0: &[usize]) -> Vec<f64> {
         let (dim, count) = (rows.cols(), self.encoder.rows());
         let (mut tile, mut codes) = (Matrix::default(), Matrix::default());
         let mut sums = vec![0.0; l0.len()];
@@ -209,7 +152,7 @@ impl Frame {
             tile.reshape(here, dim);
             tile.as_mut_slice().copy_from_slice(chunk);
             let left = tile.as_mut_slice().par_chunks_exact_mut(dim);
-            left.for_each(|row| row.iter_mut().zip(mean).for_each(|(x, mean)| *x -= mean));
+            left.for_each(|row| row.iter_mut().zip(&self.mean).for_each(|(x, mean)| *x -= mean));
             codes.reshape(here, count);
             multiply(tile.view(), self.encoder.view().reversed_axes(), codes.view_mut());
             let left = tile.as_mut_slice().par_chunks_exact_mut(dim).enumerate();
@@ -226,8 +169,8 @@ impl Frame {
         let most = l0.last().map_or(0, |&most| most.min(codes.len()));
         let mut kept: Vec<Entry> = (0..).zip(codes.iter().copied()).collect();
         match self.order {
-            Order::First => kept.truncate(most),
-            Order::Largest => {
+            CodeOrder::First => kept.truncate(most),
+            CodeOrder::Largest => {
                 keep_farthest(most, &mut kept);
                 kept.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
             }
@@ -250,6 +193,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::data::superposition::ToyKnobs;
+    use ndarray::s;
 
     fn rows() -> Matrix {
         let knobs =
@@ -317,7 +261,7 @@ mod tests {
     fn one_random_direction_takes_away_its_projection() {
         let rows = rows();
         let found = Baselines::measure(&rows, &[1], 1, 5).unwrap();
-        let frame = Frame::random(1, 12, 5).unwrap();
+        let frame = Frame::random(1, vec![0.0; 12], 5).unwrap();
         let direction = frame.decoder.view().row(0).mapv(f64::from);
         let mean = crate::compute::column_means(rows.view().slice(s![..;2, ..]));
         let held_out = rows.view().slice(s![1..;2, ..]).mapv(f64::from);

@@ -6,6 +6,7 @@ mod baselines;
 pub mod certificate;
 mod denoising;
 mod dictionary;
+mod frame;
 mod frontier;
 mod ica;
 mod logistic;
@@ -26,6 +27,7 @@ pub use denoising::{Cleaned, Denoising, Likeness, Noise, clean, denoise};
 pub use dictionary::{
     DecoderStructure, DensityHistogram, DictionaryScores, Measured, evaluate_dictionary,
 };
+pub use frame::{CodeOrder, Frame};
 pub use frontier::{FrontierPoint, Spread};
 pub use ica::Ica;
 pub use matching::{DictionaryLikeness, compare_dictionaries};
