@@ -259,9 +259,7 @@ impl Settings<'_> {
         let layers = self.count(&["num_hidden_layers"])?;
         let head_width = self.head_width(width, heads)?;
         let context = self.count(&["max_position_embeddings"])?;
-        let new = &self.table["rope_parameters"];
-        let part = new["partial_rotary_factor"].as_f64();
-        let part = part.unwrap_or_else(|| self.number(&Value::Null, "rotary_pct", 0.25));
+        let part = self.number(&Value::Null, "rotary_pct", 0.25);
         let bias = self.is("attention_bias", true);
         Ok(Architecture {
             family: Family::GptNeoX,
@@ -365,7 +363,7 @@ impl Settings<'_> {
             activation: self.activation("hidden_act", "silu")?,
             gated: true,
             parallel: false,
-            positions: self.rotary(head_width, context, "rope_theta")?,
+            positions: self.rotary(self.turned(head_width, 1.0), context, "rope_theta")?,
             window,
             query_bias: bias || family == Family::Qwen2,
             attention_bias: bias,
@@ -374,6 +372,12 @@ impl Settings<'_> {
             attention_scales: vec![1.0 / (head_width as f32).sqrt(); layers],
             begin: self.begin(),
         })
+    }
+
+    /// Columns of a head that turn.
+    fn turned(&self, head_width: usize, otherwise: f64) -> usize {
+        let new = &self.table["rope_parameters"];
+        (head_width as f64 * self.number(new, "partial_rotary_factor", otherwise)) as usize
     }
 
     fn head_width(&self, width: usize, heads: usize) -> Result<usize> {

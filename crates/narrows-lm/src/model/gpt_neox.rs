@@ -18,8 +18,13 @@ pub(super) fn is_left_out(name: &str) -> bool {
 
 pub(super) fn read(shelf: &mut Shelf, made: &Architecture) -> Result<Parameters> {
     let (d, tokens) = (made.width, made.vocabulary);
+    // Later versions of transformers call it so in the model, and may come to do so in the file.
+    shelf.tensors.rename("lm_head.weight", "embed_out.weight");
     let unembedding = match made.tied {
-        true => None,
+        true => {
+            shelf.tensors.drop("embed_out.weight");
+            None
+        }
         false => Some(shelf.matrix("embed_out.weight", (tokens, d), false)?),
     };
     shelf.prefix = "gpt_neox.".to_owned();
