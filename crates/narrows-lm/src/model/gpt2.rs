@@ -8,7 +8,7 @@ use super::block::{Block, Shelf};
 
 /// Tensors that can be worked out from the configuration.
 pub(super) fn is_left_out(name: &str) -> bool {
-    name.ends_with("attn.bias") || name.ends_with("attn.masked_bias")
+    name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias")
 }
 
 pub(super) fn read(shelf: &mut Shelf, made: &Architecture) -> Result<Parameters> {

@@ -245,6 +245,14 @@ impl Tensors {
         if self.contains(name) { self.matrix(name).map(Some) } else { Ok(None) }
     }
 
+    /// The numbers of a tensor of any shape, in row-major order.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub fn values(&mut self, name: &str) -> Result<Vec<f32>> {
+        Ok(self.take(name)?.values)
+    }
+
     /// A single number.
     ///
     /// # Errors
