@@ -87,7 +87,7 @@ fn each_of_dictionaries_can_be_fitted() {
         }
         count += 1;
     }
-    assert_eq!(count, 3);
+    assert_eq!(count, 4);
 }
 
 /// The words of the recipe that name files, its comments included.

@@ -1,6 +1,7 @@
 //! `narrows evaluate`: measure a run on rows.
 
 mod dictionary;
+mod splice;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use super::dictionaries::Shelf;
 use super::sample::{SAMPLED, Sample};
 use super::table::table;
 use super::{Output, RunOnData, Screen, figure, fit, of_storey};
+use splice::SpliceArgs;
 
 /// Measure what a model loses of rows, beside PCA of the same width
 ///
@@ -41,6 +43,12 @@ use super::{Output, RunOnData, Screen, figure, fit, of_storey};
 /// comes out, above 1 where it is too short; dense_share the share of latents that fire in more than a tenth of
 /// the rows; uniqueness how many different atoms of the other are nearest to some atom, over the atoms.
 ///
+/// With --lm, --text and --tap it tells what a language model loses when its rows at that place are replaced by
+/// what the dictionary makes of them: cross-entropy in nats per token, perplexity, KL from what it predicts
+/// undisturbed, and loss recovered, the part that is not lost of what zero in their place, or their mean, would
+/// lose. Rows of the token that begins a text stay as they are. Each replacement takes one more pass through the
+/// blocks above the tap, and in memory beside the model the rows of 8 windows.
+///
 /// Examples:
 ///
 /// narrows evaluate runs/a --data test.npy --labels test-labels.npy --json
@@ -48,10 +56,12 @@ use super::{Output, RunOnData, Screen, figure, fit, of_storey};
 /// narrows evaluate runs/sae --data stores/held-out --baselines
 ///
 /// narrows evaluate runs/sweep --data stores/held-out --against downloaded-sae
+///
+/// narrows evaluate runs/sae --lm pythia-70m --text held-out.txt --tap blocks.3.residual_post --baselines
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
     #[command(flatten)]
-    on: RunOnData,
+    on: Given,
     /// A file with one label per row: measure each class too, and whether the nearest codes of an even
     /// sample of at most 2,400 rows tell it; of a dictionary, or each of a sweep, whether 1,
     /// 2 or 5 latents tell it beside as many columns of the rows (of at most 10,000 rows)
@@ -79,11 +89,43 @@ pub(crate) struct EvaluateArgs {
     #[arg(long)]
     unverified: bool,
     #[command(flatten)]
+    splice: SpliceArgs,
+    #[command(flatten)]
     output: Output,
+}
+
+/// A run, and the rows that go through it where it is not text.
+#[derive(Debug, Args)]
+struct Given {
+    /// The run folder that `narrows fit` wrote
+    run: PathBuf,
+    /// Rows: a file, a folder of pictures, `PATH#name` in an npz, safetensors or arrow file, a store of
+    /// `narrows shards`, or a built-in set such as `demo:digits`
+    #[arg(long, value_name = "PATH", required_unless_present = "lm")]
+    data: Option<String>,
+    /// The column of a table that holds the labels, and is left out of the rows [default: that of
+    /// the training data, where it is there]
+    #[arg(long, value_name = "NAME")]
+    label_column: Option<String>,
+}
+
+impl Given {
+    fn data(&self) -> &str {
+        self.data.as_deref().unwrap_or_default()
+    }
+
+    fn open(&self, labels: Option<String>) -> Result<(Run, Dataset)> {
+        let Self { run, label_column, .. } = self;
+        let (run, data) = (run.clone(), self.data().to_owned());
+        RunOnData { run, data, label_column: label_column.clone() }.open(labels)
+    }
 }
 
 pub(crate) fn run(args: EvaluateArgs) -> Result<()> {
     fit::tell_unfinished(&args.on.run, &args.output);
+    if let Some(model) = &args.splice.lm {
+        return splice::run(&args, model);
+    }
     if let Some(shelf) = Shelf::find(&args.on.run)? {
         return dictionary::run(&args, &shelf);
     }

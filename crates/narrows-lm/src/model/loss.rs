@@ -34,6 +34,11 @@ impl TextLoss {
     }
 }
 
+/// Rows of the residual stream whose logits are held at a time.
+pub(crate) fn rows_of_tile(model: &LanguageModel) -> usize {
+    (LOGITS / model.architecture.vocabulary).clamp(16, 4096)
+}
+
 /// Calls `each(row, log p (tokens))` with the logarithms of the shares of every row of `rows (n, d)`, the
 /// residual stream after the last block, in tiles of at most 4 million numbers.
 pub(crate) fn for_each_distribution(
@@ -44,7 +49,7 @@ pub(crate) fn for_each_distribution(
     let (mut tile, mut normed, mut logits) =
         (Matrix::default(), Matrix::default(), Matrix::default());
     let d = rows.cols();
-    let most = (LOGITS / model.architecture.vocabulary).clamp(16, 4096);
+    let most = rows_of_tile(model);
     for (place, chunk) in rows.as_slice().chunks(most * d).enumerate() {
         tile.reshape(chunk.len() / d, d);
         tile.as_mut_slice().copy_from_slice(chunk);

@@ -30,6 +30,7 @@ use narrows::{Error, Result};
 pub use architecture::{Architecture, Family, Positions};
 pub use forward::Pass;
 pub use generate::Sampling;
+pub(crate) use loss::rows_of_tile;
 pub use loss::{TextLoss, losses};
 pub use tap::{Hook, NoHook, Site, Tap};
 

@@ -23,7 +23,7 @@ pub(super) fn run(args: &EvaluateArgs, shelf: &Shelf) -> Result<()> {
     }
     let label_column = args.on.label_column.clone();
     let given = OpenOptions { labels: args.labels.clone(), label_column, ..Default::default() };
-    let own = shelf.trained_on() == Some(args.on.data.as_str());
+    let own = shelf.trained_on() == Some(args.on.data());
     let known = shelf.config["data"]["target"].as_str().filter(|_| own);
     let target = args.target.as_deref().or(known);
     if target.is_none() && shelf.config["data"]["target"].is_string() {
@@ -45,7 +45,7 @@ pub(super) fn run(args: &EvaluateArgs, shelf: &Shelf) -> Result<()> {
         .into());
     }
     let verified = (!args.unverified).then_some(&args.output);
-    let rows = Rows::open(&args.on.data, target, &given, verified)?;
+    let rows = Rows::open(args.on.data(), target, &given, verified)?;
     match shelf.sweep {
         true => sweep::evaluate(args, shelf, &rows),
         false => one::evaluate(args, shelf, &rows),

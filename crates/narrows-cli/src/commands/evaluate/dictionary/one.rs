@@ -50,7 +50,7 @@ pub(super) fn evaluate(args: &EvaluateArgs, shelf: &Shelf, rows: &Rows) -> Resul
     } else {
         found.print(&dictionary)?;
     }
-    if found.scores.truth.is_some() && shelf.trained_on() == Some(args.on.data.as_str()) {
+    if found.scores.truth.is_some() && shelf.trained_on() == Some(args.on.data()) {
         args.output.say(
             "note: these are rows that it was trained on; `first=…` gives later ones of the same truth",
         );
