@@ -120,16 +120,18 @@ impl Learner {
 
     /// Draws the dead latents anew from the batch that was learned from.
     fn resample(&mut self, desk: &Desk, x: &Matrix, target: &Matrix) {
-        let (after, silent) = (self.options.dead_after, &mut self.standing.silent_for);
+        let (after, silent) = (self.options.dead_after, &self.standing.silent_for);
         let dead: Vec<usize> = (0..silent.len()).filter(|&own| silent[own] >= after).collect();
-        dead.iter().for_each(|&latent| silent[latent] = 0);
         let input = if self.centred { &desk.centred } else { x };
         let batch = resample::Batch { input, target, output: &desk.output };
         let first = first_number(&self.options);
         let mut random = Random::numbered(self.options.seed, "resample", &[self.standing.steps]);
         let length = first_length(self.options.norm());
         let length = self.to_itself.then_some(length);
-        resample::resample(&mut self.parameters, &dead, &batch, (length, first), &mut random);
+        let begin = (length, first);
+        let begun =
+            resample::resample(&mut self.parameters, &dead, &batch, begin, &mut random);
+        dead[..begun].iter().for_each(|&latent| self.standing.silent_for[latent] = 0);
     }
 
     /// Forward and back to the codes; says also what the rows tell c.
