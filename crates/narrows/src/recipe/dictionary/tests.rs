@@ -44,7 +44,11 @@ fn what_cannot_be_is_refused_by_name() {
         (r#"{"dictionary": {"latents": "8y"}}"#, "'8y'"),
         (
             r#"{"dictionary": {"kind": "topk", "k": 0, "latents": 9}}"#,
-            "k: above 0, at most latents",
+            "k: above 0, at most latents, of which there are 9 but got 0",
+        ),
+        (
+            r#"{"dictionary": {"latents": 9, "k": 3, "dead_after": 500, "resample_at": [900, 400]}}"#,
+            "resample_at: rows from dead_after on, which is 500: no latent is dead before but got [900,400]",
         ),
         (r#"{"dictionary": {"latents": "0x"}}"#, "'0x'"),
         (r#"{"dictionary": [1]}"#, "a list of tables but got [1]"),
@@ -89,7 +93,9 @@ fn latents_of_few_columns_do_not_stand_in_for_those_of_many() {
         let recipe = read(&format!(r#"{{"dictionary": {table}}}"#)).expect(table);
         assert_eq!(recipe.dictionaries(columns).expect(table)[0].latents, latents);
         // What does not go with the columns is still refused, once they are known.
-        assert!(recipe.dictionaries(1).is_err(), "{table}");
+        let said = recipe.dictionaries(1).expect_err(table).to_string();
+        let few = r#"{"latents": "8x", "k": 600}"#;
+        assert!(table != few || said.contains("of which there are 8 but got 600"), "{said}");
     }
 }
 

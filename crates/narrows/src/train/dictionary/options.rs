@@ -91,7 +91,8 @@ pub struct DictionaryOptions {
     pub revival_k: Option<usize>,
     /// Rows without a code after which a latent counts as dead.
     pub dead_after: u64,
-    /// Numbers of rows, counted from the start, after which dead latents are drawn anew.
+    /// Numbers of rows, counted from the start, after which dead latents are drawn anew; none of them below
+    /// `dead_after`, before which no latent is dead.
     pub resample_at: Vec<u64>,
     /// The seed of its first weights.
     pub seed: u64,
@@ -278,12 +279,17 @@ impl DictionaryOptions {
         let widths = self.nested_widths();
         let rising = widths.windows(2).all(|pair| pair[0] < pair[1]);
         let counts = !self.penalised();
+        let k_range = format!("above 0, at most latents, of which there are {}", self.latents);
+        let late = format!(
+            "rows from dead_after on, which is {}: no latent is dead before",
+            self.dead_after
+        );
         let checks = [
             (self.latents > 0, "latents", "at least 1"),
             (
                 !counts || (positive(self.k) && self.k <= self.latents as f64),
                 "k",
-                "above 0, at most latents",
+                &k_range,
             ),
             (self.sparsity_weight >= 0.0, "sparsity_weight", "0 or more"),
             (self.target_l0.is_none_or(positive), "target_l0", "a positive number"),
@@ -294,6 +300,11 @@ impl DictionaryOptions {
             ),
             (!self.tied || self.kind == Kind::Relu, "tied", "false, but for kind=\"relu\""),
             (!self.tied || self.resample_at.is_empty(), "resample_at", "nothing with tied weights"),
+            (
+                self.resample_at.iter().all(|&rows| rows >= self.dead_after),
+                "resample_at",
+                &late,
+            ),
             (
                 self.kind != Kind::TopK || (self.k >= 1.0 && self.k.fract() == 0.0),
                 "k",

@@ -107,7 +107,10 @@ const KEYS: &[(&str, &str)] = &[
     ("dictionary.revival_weight", "of the loss that revives dead latents; relu has none"),
     ("dictionary.revival_k", "dead latents of a row in it; by default half the columns"),
     ("dictionary.dead_after", "rows without a code that make a latent dead"),
-    ("dictionary.resample_at", "numbers of rows after which dead latents are drawn anew"),
+    (
+        "dictionary.resample_at",
+        "numbers of rows, none below dead_after, after which dead latents are drawn anew",
+    ),
     ("dictionary.seed", "of its first weights; by default that of all"),
     ("train.rows", "rows to learn from; by default all once"),
     ("train.batch_size", "rows of a step"),
