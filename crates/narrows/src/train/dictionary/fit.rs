@@ -128,6 +128,13 @@ fn check(task: &DictionaryTask<'_>, options: &[DictionaryOptions]) -> Result<()>
                 "set tied to false",
             );
         }
+        if own.skip && task.targets.is_none() {
+            return refuse(
+                "targets that are not the rows where `skip` is true: a skip gives rows back as they are",
+                "none".to_owned(),
+                "give --target PATH for a transcoder, or set skip to false",
+            );
+        }
         if own.centred == Some(true) && task.targets.is_some() {
             return refuse(
                 "rows that are their own targets, for centred dictionaries",

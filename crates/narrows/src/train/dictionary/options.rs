@@ -71,7 +71,7 @@ pub struct DictionaryOptions {
     /// Whether the decoder's bias is taken from the input; by default unless the target is
     /// another, which cannot be centred.
     pub centred: Option<bool>,
-    /// Whether the input also passes to the output through a matrix of its own.
+    /// Whether the input also passes to the output through a matrix of its own; only where targets are others.
     pub skip: bool,
     /// JumpReLU: what is charged for an active latent.
     pub penalty: JumpPenalty,

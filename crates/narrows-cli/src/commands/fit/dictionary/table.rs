@@ -97,7 +97,7 @@ const KEYS: &[(&str, &str)] = &[
         "dictionary.centred",
         "take the decoder's bias from the input; by default true, but not of tied or a transcoder",
     ),
-    ("dictionary.skip", "pass the input to the output through a matrix of its own"),
+    ("dictionary.skip", "transcoders: pass the input to the output through a matrix of its own"),
     ("dictionary.penalty", "jumprelu: step, tanh, quadratic"),
     ("dictionary.threshold", "jumprelu: the thresholds at the start"),
     ("dictionary.bandwidth", "jumprelu: width over which a step counts as a slope"),

@@ -91,3 +91,17 @@ fn targets_that_are_others_are_not_centred() {
     let refused = fit(Some(true)).expect_err("two scales have no one centre");
     assert!(refused.to_string().contains("centred"), "{refused}");
 }
+
+#[test]
+fn rows_do_not_skip_to_themselves() {
+    let x = drawn("x", 40, 6, 1.0);
+    let options = DictionaryOptions { latents: 12, k: 2.0, skip: true, ..Default::default() };
+    let fit = |targets| {
+        let (task, training) = (DictionaryTask { rows: &x, targets }, Default::default());
+        let options = std::slice::from_ref(&options);
+        fit_dictionaries(&task, options, &training, None, &mut |_: &[DictionaryRecord]| {})
+    };
+    assert!(fit(Some(&drawn("t", 40, 6, 0.5))).expect("trains").dictionaries[0].skip.is_some());
+    let refused = fit(None).expect_err("a skip alone gives the rows back").to_string();
+    assert!(refused.contains("give --target PATH"), "{refused}");
+}
