@@ -55,7 +55,6 @@ pub fn fit_dictionaries(
     check(task, options)?;
     let order = Order::new(training.seed, task.rows.rows(), training.shuffle);
     let total = training.rows.unwrap_or(task.rows.rows() as u64);
-    let every = training.lines_every(total);
     let mut class = match from {
         Some(checkpoint) => Class::restore(checkpoint, task, options)?,
         None => Class::new(task, options, training, &order)?,
@@ -77,7 +76,7 @@ pub fn fit_dictionaries(
             let target = if task.targets.is_some() { &t } else { &x };
             let unexplained = class.step(&x, target, training, total)?;
             let position = class.position;
-            if position / every > (position - x.rows() as u64) / every || position == total {
+            if training.line_is_due(position, x.rows() as u64, total) {
                 let first = class.history.len();
                 class.record();
                 observer.record(&class.history[first..]);

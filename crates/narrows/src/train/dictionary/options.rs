@@ -125,6 +125,9 @@ impl Default for DictionaryOptions {
     }
 }
 
+/// Batches that a line of the history tells of at least, unless somebody asked for less.
+const LINE_BATCHES: u64 = 4;
+
 /// How dictionaries are trained: the same for all that learn from one pass.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -191,9 +194,20 @@ impl DictionaryTraining {
     }
 
     /// Rows between two lines of the history of a training on `total` rows; by default a fiftieth of them,
-    /// at most 100,000.
+    /// at most 100,000, but never less than four batches.
     pub fn lines_every(&self, total: u64) -> u64 {
-        self.log_every.unwrap_or((total / 50).clamp(1, 100_000))
+        let batches = LINE_BATCHES.saturating_mul(self.batch_size as u64);
+        self.log_every.unwrap_or((total / 50).min(100_000).max(batches).max(1))
+    }
+
+    /// Whether there is a line after `position` of `total` rows, of which the last step saw `rows`.
+    ///
+    /// The last line is of all rows since the one before: where less than half of what is usual would be left
+    /// for it, that one is left out.
+    pub(super) fn line_is_due(&self, position: u64, rows: u64, total: u64) -> bool {
+        let every = self.lines_every(total);
+        let passed = position / every > (position - rows) / every;
+        position == total || passed && total - position >= every / 2
     }
 
     /// The part of the full rate when the part `done` of training is done.
@@ -351,4 +365,39 @@ fn refuse(table: &str, checks: &[(bool, &str, &str)], given: &impl Serialize) ->
         value,
         format!("change {table}.{key}"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows that each line of the history tells of.
+    fn lines(total: u64, batch_size: usize, log_every: Option<u64>) -> Vec<u64> {
+        let training = DictionaryTraining { batch_size, log_every, ..Default::default() };
+        let (mut lines, mut position, mut since) = (Vec::new(), 0, 0);
+        while position < total {
+            let rows = (total - position).min(batch_size as u64);
+            (position, since) = (position + rows, since + rows);
+            if training.line_is_due(position, rows, total) {
+                lines.push(std::mem::take(&mut since));
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn a_line_tells_of_several_batches_the_last_one_too() {
+        // Of 100,352 rows the last 2,048 are half a batch.
+        assert_eq!(lines(100_352, 4096, None), [16_384, 16_384, 16_384, 16_384, 16_384, 18_432]);
+        assert_eq!(lines(3000, 4096, None), [3000]);
+        assert_eq!(lines(100, 30, Some(30)), [30, 30, 40]);
+        // Who asks for every step gets every step.
+        assert_eq!(lines(100, 30, Some(1)), [30, 30, 30, 10]);
+        for (total, batch) in [(1_000_000, 1024), (20_000_000, 4096), (5_000_001, 1000)] {
+            let lines = lines(total, batch, None);
+            assert_eq!(lines.iter().sum::<u64>(), total);
+            assert!(lines.iter().all(|&rows| rows >= 4 * batch as u64), "{lines:?}");
+            assert!((40..=201).contains(&lines.len()), "{}", lines.len());
+        }
+    }
 }

@@ -126,7 +126,7 @@ const KEYS: &[(&str, &str)] = &[
     ("train.shuffle", "global, none, or { blocks = { rows = 4096 } } for slow disks"),
     (
         "train.log_every",
-        "rows between two lines of the history; by default a fiftieth, at most 100000",
+        "rows between two lines of the history; by default a fiftieth, at most 100000, at least 4 batches",
     ),
     ("train.checkpoint_seconds", "seconds between checkpoints"),
 ];
