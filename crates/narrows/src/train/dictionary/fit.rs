@@ -26,7 +26,8 @@ pub struct LearnedDictionaries {
     pub history: Vec<DictionaryRecord>,
     /// Rows seen.
     pub rows: u64,
-    /// Bytes that were read of files.
+    /// Bytes that were read of files while learning; not those of the sample of at most 8,192 rows, read once
+    /// before, of which scale and middle are taken.
     pub bytes_read: u64,
     /// Rows since each latent of each dictionary had a code.
     pub silent_for: Vec<Vec<u64>>,

@@ -72,7 +72,7 @@ pub struct DictionaryStep {
     pub total: u64,
     /// Mean of the fraction of variance that is not explained, over the dictionaries, of this batch.
     pub fraction_variance_unexplained: f64,
-    /// Bytes that were read of files.
+    /// Bytes that were read of files: see `LearnedDictionaries::bytes_read`.
     pub bytes_read: u64,
 }
 
