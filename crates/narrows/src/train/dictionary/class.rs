@@ -214,13 +214,14 @@ impl Class {
     }
 
     pub(super) fn finish(self, bytes_read: u64) -> LearnedDictionaries {
-        LearnedDictionaries {
-            dictionaries: self.learners.iter().map(|own| own.dictionary(self.scales)).collect(),
-            history: self.history,
-            rows: self.position,
-            bytes_read,
-            silent_for: self.learners.into_iter().map(|own| own.standing.silent_for).collect(),
+        // One after the other: what Adam remembers of each goes before the next is made.
+        let (mut dictionaries, mut silent_for) = (Vec::new(), Vec::new());
+        for mut learner in self.learners {
+            silent_for.push(std::mem::take(&mut learner.standing.silent_for));
+            dictionaries.push(learner.into_dictionary(self.scales));
         }
+        let (history, rows) = (self.history, self.position);
+        LearnedDictionaries { dictionaries, history, rows, bytes_read, silent_for }
     }
 }
 
