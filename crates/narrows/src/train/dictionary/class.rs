@@ -188,8 +188,8 @@ impl Class {
         Ok(unexplained / self.learners.len() as f64)
     }
 
-    /// A line of the history for every dictionary.
-    pub(super) fn record(&mut self) {
+    /// A line of the history for every dictionary; `x` is the batch of the last step.
+    pub(super) fn record(&mut self, x: &Matrix) {
         for (index, (learner, since)) in self.learners.iter().zip(&mut self.since).enumerate() {
             let silent = learner.standing.silent_for.iter();
             let dead = silent.filter(|&&rows| rows >= learner.options.dead_after).count();
@@ -206,6 +206,7 @@ impl Class {
                 dead,
                 sparsity_weight: learner.standing.weight,
                 threshold: learner.standing.threshold,
+                l0_at_threshold: learner.l0_at_threshold(&mut self.desk, x),
                 learning_rate: since.learning_rate,
                 seconds: since.seconds,
             });

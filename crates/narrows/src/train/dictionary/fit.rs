@@ -79,7 +79,7 @@ pub fn fit_dictionaries(
             let position = class.position;
             if training.line_is_due(position, x.rows() as u64, total) {
                 let first = class.history.len();
-                class.record();
+                class.record(&x);
                 observer.record(&class.history[first..]);
             }
             let wish = observer.step(&DictionaryStep {

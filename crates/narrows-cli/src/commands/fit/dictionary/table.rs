@@ -25,7 +25,11 @@ pub(super) fn table(
             None => groups.push((own, vec![record])),
         }
     }
-    let headings = ["folder", "kind", "#latents", "#k or λ", "#FVU", "#L0", "#dead"];
+    let with_threshold = last.iter().any(|record| record.l0_at_threshold.is_some());
+    let mut headings = vec!["folder", "kind", "#latents", "#k or λ", "#FVU", "#L0", "#dead"];
+    if with_threshold {
+        headings.insert(6, "#L0 at τ");
+    }
     let mut lines = Vec::new();
     for (own, records) in &groups {
         let column = |of: fn(&DictionaryRecord) -> f64, digits: usize| {
@@ -34,7 +38,7 @@ pub(super) fn table(
         };
         let members: Vec<&str> =
             records.iter().map(|record| names[record.dictionary].as_str()).collect();
-        lines.push(vec![
+        let mut line = vec![
             ranged(&members),
             word(own.kind),
             own.latents.to_string(),
@@ -45,7 +49,13 @@ pub(super) fn table(
                 true => column(|own| own.dead as f64, 0),
                 false => "–".to_owned(),
             },
-        ]);
+        ];
+        if with_threshold {
+            let measured = records.iter().all(|record| record.l0_at_threshold.is_some());
+            let of = |record: &DictionaryRecord| record.l0_at_threshold.unwrap_or(0.0);
+            line.insert(6, if measured { column(of, 1) } else { "–".to_owned() });
+        }
+        lines.push(line);
     }
     // A dictionary alone lies in the run folder itself.
     if options.len() == 1 {

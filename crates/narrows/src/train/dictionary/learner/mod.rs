@@ -24,6 +24,9 @@ use super::{control, resample, top_k};
 use crate::compute::{Matrix, Sifted, Wanted, column_sums, multiply, multiply_add, subtract};
 use crate::random::Random;
 
+/// Rows of a batch of which L0 at τ is measured: a part of the cost of a step.
+const MEASURED_ROWS: usize = 1024;
+
 /// Where a dictionary stands, beside its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Standing {
@@ -250,6 +253,21 @@ impl Learner {
                 None
             }
         }
+    }
+
+    /// Codes of a row at τ, mean over the first rows of a batch, where τ is learned.
+    pub(super) fn l0_at_threshold(&self, desk: &mut Desk, x: &Matrix) -> Option<f64> {
+        let threshold = self.standing.threshold? as f32;
+        let rows = x.rows().min(MEASURED_ROWS);
+        let values = x.as_slice()[..rows * x.cols()].to_vec();
+        let x = Matrix::from_rows(rows, x.cols(), values).ok()?;
+        let Desk { sifted, centred, .. } = desk;
+        let input = centre(&x, self.centre.value.row(0), self.centred, centred);
+        let LatentParameters { bias, norms, .. } = &self.parameters;
+        let bounds: Vec<f32> =
+            norms.iter().map(|norm| threshold / norm.max(f32::MIN_POSITIVE)).collect();
+        sifted.sift(input, self.encoder(), bias.value.as_slice(), Wanted::Above(&bounds));
+        Some(sifted.entries() as f64 / rows as f64)
     }
 
     /// From the codes to the parameters.

@@ -26,6 +26,7 @@ fn compare(
 ) -> Dictionary {
     let came =
         learner.step(&mut Desk::default(), &times(x, scales[0]), &times(target, scales[1]), &STILL);
+    let l0 = learner.l0_at_threshold(&mut Desk::default(), &times(x, scales[0]));
     // A threshold is exceeded, and the least of the batch is to be among the codes.
     learner.standing.threshold = learner.standing.threshold.map(|own| own * (1.0 - 1e-5));
     let kept = learner.into_dictionary(scales);
@@ -37,6 +38,10 @@ fn compare(
     assert!(gap < 1e-5, "{what}: {residual}, not {}", came.sums.residual);
     let codes = kept.encode_sparse(x).expect("fits");
     assert_eq!(codes.entries() as u64, came.sums.active, "{what}");
+    // All that was chosen but the least, whose value τ is.
+    let at_threshold = (came.sums.active - 1) as f64 / x.rows() as f64;
+    assert!(l0.is_none_or(|l0| l0 == at_threshold), "{what}: {l0:?}, not {at_threshold}");
+    assert_eq!(l0.is_some(), what.starts_with("batch") || what.starts_with("matryoshka"), "{what}");
     kept
 }
 
@@ -108,7 +113,8 @@ fn rows_do_not_skip_to_themselves() {
         let options = std::slice::from_ref(&options);
         fit_dictionaries(&task, options, &training, None, &mut |_: &[DictionaryRecord]| {})
     };
-    assert!(fit(Some(&drawn("t", 40, 6, 0.5))).expect("trains").dictionaries[0].skip.is_some());
+    let targets = drawn("t", 40, 6, 0.5);
+    assert!(fit(Some(&targets)).expect("trains").dictionaries[0].skip.is_some());
     let refused = fit(None).expect_err("a skip alone gives the rows back").to_string();
     assert!(refused.contains("give --target PATH"), "{refused}");
 }
