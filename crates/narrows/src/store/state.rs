@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::Value;
 
-use super::aside::Aside;
+use super::tensors::write_tensors_aside;
 use crate::error::{Error, Result};
 
 /// The one key of the file's metadata.
@@ -33,16 +33,10 @@ pub fn write_state(
     for (name, values) in vectors {
         let values = values.as_ref();
         let bytes = bytemuck::cast_slice(values);
-        views.push((name, TensorView::new(Dtype::F32, vec![values.len()], bytes).map_err(failed)?));
+        views.push((&name[..], TensorView::new(Dtype::F32, vec![values.len()], bytes).map_err(failed)?));
     }
     let about = HashMap::from([(ABOUT.to_owned(), about.to_string())]);
-    // Not as one piece of memory: a state may be a large part of it.
-    let aside = Aside::create(path)?;
-    serialize_to_file(views, Some(about), aside.place()).map_err(|error| match error {
-        safetensors::SafeTensorError::IoError(error) => Error::write(path, error),
-        other => failed(other),
-    })?;
-    aside.finish()
+    write_tensors_aside(path, views, Some(about))
 }
 
 /// Reads what [`write_state`] wrote.
