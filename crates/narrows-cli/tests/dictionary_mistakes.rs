@@ -307,5 +307,8 @@ fn what_did_not_come_as_it_was_asked_for_is_told() {
     let kept = &desk.json("evaluate run --data store --json -q")["l0"];
     let told = &harness::json(desk.path("run/scores.json"))["fit"]["l0_at_threshold"];
     let (kept, told) = (kept.as_f64().unwrap(), told.as_f64().unwrap());
-    assert!(kept > 5.0 && (told / kept - 1.0).abs() < 0.1, "{told} of the last rows, {kept} of all");
+    assert!(
+        kept > 5.0 && (told / kept - 1.0).abs() < 0.1,
+        "{told} of the last rows, {kept} of all"
+    );
 }

@@ -33,7 +33,10 @@ pub fn write_state(
     for (name, values) in vectors {
         let values = values.as_ref();
         let bytes = bytemuck::cast_slice(values);
-        views.push((&name[..], TensorView::new(Dtype::F32, vec![values.len()], bytes).map_err(failed)?));
+        views.push((
+            &name[..],
+            TensorView::new(Dtype::F32, vec![values.len()], bytes).map_err(failed)?,
+        ));
     }
     let about = HashMap::from([(ABOUT.to_owned(), about.to_string())]);
     write_tensors_aside(path, views, Some(about))

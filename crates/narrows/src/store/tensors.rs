@@ -64,8 +64,9 @@ mod tests {
     fn files_have_the_bytes_of_the_library_and_are_as_readable_as_any_new_file() {
         let bytes: Vec<u8> = (0..24).collect();
         let view = |kind, shape: &[usize]| TensorView::new(kind, shape.to_vec(), &bytes);
-        let tensors = [("b", Dtype::F32, &[2, 3][..]), ("a", Dtype::F32, &[6]), ("z", Dtype::F64, &[3])]
-            .map(|(name, kind, shape)| (name, view(kind, shape).expect("fits")));
+        let tensors =
+            [("b", Dtype::F32, &[2, 3][..]), ("a", Dtype::F32, &[6]), ("z", Dtype::F64, &[3])]
+                .map(|(name, kind, shape)| (name, view(kind, shape).expect("fits")));
         let about = Some(HashMap::from([("about".to_owned(), "test".to_owned())]));
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("own.safetensors");

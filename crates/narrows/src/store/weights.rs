@@ -179,9 +179,8 @@ pub(crate) fn write_tensors(path: &Path, tensors: Vec<Stored<'_>>) -> Result<()>
 
 /// Writes tensors without copying them, and arrays beside them.
 pub(super) fn write_beside(path: &Path, tensors: Vec<Stored<'_>>, beside: &Weights) -> Result<()> {
-    let failed = |error: SafeTensorError| {
-        Error::failure("write weights", error.to_string(), "report it")
-    };
+    let failed =
+        |error: SafeTensorError| Error::failure("write weights", error.to_string(), "report it");
     let encoded = beside.encoded();
     let mut views = Vec::with_capacity(tensors.len() + encoded.len());
     for (name, kind, shape, bytes) in &encoded {

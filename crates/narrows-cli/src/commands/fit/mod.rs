@@ -92,8 +92,8 @@ pub(crate) struct FitArgs {
     #[arg(long, value_name = "PATH")]
     target: Option<String>,
     /// Dictionaries: train one with each combination of these values of keys of `dictionary`, as in
-    /// "alpha=1e-4..1e-2 log 8; width=4x,8x; seed=0..4": a list, whole numbers with both ends, or so many
-    /// values between two (log or linear). alpha is sparsity_weight, width is latents. Combinations that come
+    /// "kind=relu; alpha=1e-4..1e-2 log 8; width=4x,8x; seed=0..4": a list, whole numbers with both ends, or
+    /// so many values between two (log or linear). alpha is sparsity_weight, width is latents. Combinations that come
     /// to be the same are made once
     #[arg(long, value_name = "AXES")]
     sweep: Option<String>,

@@ -61,6 +61,10 @@ fn what_cannot_be_is_refused_by_name() {
         (r#"{"dictionary": {"target_l0": "many"}}"#, "\"many\""),
         (r#"{"sweep": "kind=topk,tpok"}"#, "unknown variant `tpok`"),
         (r#"{"sweep": "kind=relu,gated; k=3"}"#, "`relu`, `gated`, which do not read it"),
+        (
+            r#"{"sweep": "alpha=1,2"}"#,
+            "leave it out, or add kind=relu or kind=jumprelu or kind=gated",
+        ),
         (r#"{"dictionary": {"k": 3}, "sweep": "kind=relu,gated"}"#, "`k` is given"),
         (r#"{"dictionary": [{"kind": "relu", "k": 3}, {}], "sweep": "k=4"}"#, "`k` is given"),
         (r#"{"sweep": "kk=1,2"}"#, "did you mean 'k'"),
@@ -75,6 +79,15 @@ fn what_cannot_be_is_refused_by_name() {
         (r#"{"sweep": "k"}"#, "write a key"),
         (r#"{"train": {"batch_size": 0}}"#, "train.batch_size"),
         (r#"{"train": {"epochs": 3}}"#, "'epochs'"),
+        (
+            r#"{"train": {"shuffle": "blocks"}}"#,
+            "\"blocks\"; write shuffle = { blocks = { rows = 4096 } }",
+        ),
+        (
+            r#"{"train": {"shuffle": {"blocks": 3}}}"#,
+            "`global`, `none` or `{ blocks = { rows = 4096 } }`",
+        ),
+        (r#"{"train": {"shuffle": "globl"}}"#, "did you mean 'global'?"),
     ] {
         let said = read(text).expect_err(text).to_string();
         assert!(said.contains(told), "{text}: {said}");

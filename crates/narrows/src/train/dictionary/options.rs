@@ -300,11 +300,7 @@ impl DictionaryOptions {
         );
         let checks = [
             (self.latents > 0, "latents", "at least 1"),
-            (
-                !counts || (positive(self.k) && self.k <= self.latents as f64),
-                "k",
-                &k_range,
-            ),
+            (!counts || (positive(self.k) && self.k <= self.latents as f64), "k", &k_range),
             (self.sparsity_weight >= 0.0, "sparsity_weight", "0 or more"),
             (self.target_l0.is_none_or(positive), "target_l0", "a positive number"),
             (
@@ -314,11 +310,7 @@ impl DictionaryOptions {
             ),
             (!self.tied || self.kind == Kind::Relu, "tied", "false, but for kind=\"relu\""),
             (!self.tied || self.resample_at.is_empty(), "resample_at", "nothing with tied weights"),
-            (
-                self.resample_at.iter().all(|&rows| rows >= self.dead_after),
-                "resample_at",
-                &late,
-            ),
+            (self.resample_at.iter().all(|&rows| rows >= self.dead_after), "resample_at", &late),
             (
                 self.kind != Kind::TopK || (self.k >= 1.0 && self.k.fract() == 0.0),
                 "k",

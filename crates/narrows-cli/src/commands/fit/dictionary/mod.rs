@@ -304,14 +304,18 @@ impl Made<'_> {
                     let l0 = last.l0;
                     (target, l0, format!("target_l0 {target} was not reached (L0 {l0:.1})"))
                 }
-                (None, Some(l0)) => {
-                    (own.k, l0, format!("k is {}, but L0 is {l0:.1} at the learned threshold", own.k))
-                }
+                (None, Some(l0)) => (
+                    own.k,
+                    l0,
+                    format!("k is {}, but L0 is {l0:.1} at the learned threshold", own.k),
+                ),
                 (None, None) => return None,
             };
             let far = (l0 / wanted - 1.0).abs() > MISSED;
             let name = self.name(index);
-            far.then(|| format!("note: dictionary {name}: {said}: give more rows or smaller batches"))
+            far.then(|| {
+                format!("note: dictionary {name}: {said}: give more rows or smaller batches")
+            })
         };
         self.options.iter().enumerate().filter_map(told).collect()
     }

@@ -77,9 +77,7 @@ impl Learner {
                 Gate::Threshold(vec![threshold; norms.len()])
             }
             Kind::JumpRelu => Gate::Threshold(with_norm(first)),
-            Kind::Gated => {
-                Gate::Gated { log_magnitude: first, magnitude_bias: with_norm(second) }
-            }
+            Kind::Gated => Gate::Gated { log_magnitude: first, magnitude_bias: with_norm(second) },
         };
         let mut dictionary = Dictionary {
             encoder: scaled(encoder, input),

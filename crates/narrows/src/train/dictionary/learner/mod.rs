@@ -132,8 +132,7 @@ impl Learner {
         let length = first_length(self.options.norm());
         let length = self.to_itself.then_some(length);
         let begin = (length, first);
-        let begun =
-            resample::resample(&mut self.parameters, &dead, &batch, begin, &mut random);
+        let begun = resample::resample(&mut self.parameters, &dead, &batch, begin, &mut random);
         dead[..begun].iter().for_each(|&latent| self.standing.silent_for[latent] = 0);
     }
 
