@@ -45,7 +45,7 @@ pub(super) use watch::{Asked, Left, Watch, begun, tell_unfinished};
 /// Sparse dictionaries (--model dictionary; sparse autoencoders, SAEs) read the rows while they learn, each
 /// once unless train.rows says otherwise: data of any size. Memory: three batches; each dictionary three times,
 /// its parameters and what Adam remembers; and the largest twice more, with the codes of a batch, for what a
-/// step writes on. While --resume reads a checkpoint it is each six times. The kind is `dictionary.kind`: batchtopk (the default),
+/// step writes on. The kind is `dictionary.kind`: batchtopk (the default),
 /// topk, matryoshka, jumprelu, relu or gated. --sweep makes many from one pass, into DIR/dictionaries/0, 1, …
 /// (00, 01, … from eleven on). A store is read before, to compare its hashes and to find what is not a
 /// number: --unverified leaves that out.
