@@ -332,7 +332,10 @@ impl Made<'_> {
             "\nFVU and L0: means over the last {} rows{}{}",
             count((self.learned.rows - before) as usize),
             match last.iter().any(|line| line.l0_at_threshold.is_some()) {
-                true => ", where L0 is k by construction; at τ: what is kept, of the last batch",
+                true => {
+                    "; of batchtopk and matryoshka that is k by construction, at τ what is kept has, on \
+                     the last batch"
+                }
                 false => "",
             },
             match self.options.iter().any(|own| !table::can_be_dead(own, self.learned.rows)) {
