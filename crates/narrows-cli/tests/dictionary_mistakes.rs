@@ -298,7 +298,8 @@ fn what_did_not_come_as_it_was_asked_for_is_told() {
     assert_eq!(first, ["folder", "0–1", "2–3"], "{screen}");
     assert!(!screen.contains("dead –"), "{screen}");
     // The threshold follows k, which falls until the end, and comes too late.
-    let line = fit("--data store --set train.k_warm_up=1 --out run").replace("fit -q", "fit");
+    let line = "--data store --set train.k_warm_up=1 --set train.batch_size=500 --out run";
+    let line = fit(line).replace("fit -q", "fit");
     let output = desk.command(&line).output().unwrap();
     let message = desk.without_path(&output.stderr);
     assert!(message.contains("note: dictionary 0: k is 4, but L0 is "), "{message}");
