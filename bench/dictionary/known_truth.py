@@ -13,7 +13,7 @@ aimed at while it trains (`target_l0`); then both train with that weight from th
 narrows' is 1), and so is the weight of the loss that revives dead latents (1 and 1/32). Both are then
 measured by `narrows evaluate` on rows that neither saw.
 
-A finished folder is not trained again.
+A finished folder is not trained again; a weight is part of its name.
 """
 
 import json
@@ -106,7 +106,8 @@ def batches(store):
 
 def train_saelens(kind, seed, weight, folder):
     """Trains a dictionary of SAELens; says its folder."""
-    out = folder / f"saelens-{kind}-{seed}"
+    weighted = "" if kind in KINDS[:2] else f"-{weight:.6g}"
+    out = folder / f"saelens-{kind}{weighted}-{seed}"
     if out.exists():
         return out
     import sae_lens as sl
@@ -166,7 +167,8 @@ def main():
     runs = train_narrows(folder, "narrows", [(kind, f"k = {L0}") for kind in KINDS[:2]]
                          + [(kind, f"target_l0 = {L0}") for kind in KINDS[2:]])
     weights = {kind: last(runs[kind][0])["sparsity_weight"] for kind in KINDS}
-    weighted = train_narrows(folder, "narrows-weighted",
+    named = "-".join(f"{weights[kind]:.6g}" for kind in KINDS[2:])
+    weighted = train_narrows(folder, f"narrows-weighted-{named}",
                              [(kind, f"sparsity_weight = {weights[kind]}") for kind in KINDS[2:]])
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("sae-lens", "torch"))
     print(f"{ROWS:,} rows, batch {BATCH}, learning rate {RATE:g}, {SEEDS} seeds; {HELD_OUT:,} rows held out; {versions}\n")

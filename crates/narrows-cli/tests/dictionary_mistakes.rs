@@ -285,7 +285,7 @@ fn what_did_not_come_as_it_was_asked_for_is_told() {
     );
     assert!(message.contains("note: 2 combinations, of which 1 differ"), "{message}");
     let history = fs::read_to_string(desk.path("run/history.jsonl")).unwrap();
-    assert_eq!(history.lines().count(), 8, "each step is more than a fiftieth");
+    assert_eq!(history.lines().count(), 2, "four batches are more than a fiftieth");
     let screen = String::from_utf8(output.stdout).unwrap();
     // Of 8,000 rows none can make a latent dead that needs ten million.
     assert!(screen.lines().nth(1).unwrap().ends_with('–'), "{screen}");
@@ -297,4 +297,19 @@ fn what_did_not_come_as_it_was_asked_for_is_told() {
         screen.lines().take(3).map(|line| line.split_whitespace().next().unwrap()).collect();
     assert_eq!(first, ["folder", "0–1", "2–3"], "{screen}");
     assert!(!screen.contains("dead –"), "{screen}");
+    // The threshold follows k, which falls until the end, and comes too late.
+    let line = "--data store --set train.k_warm_up=1 --set train.batch_size=500 --out run";
+    let line = fit(line).replace("fit -q", "fit");
+    let output = desk.command(&line).output().unwrap();
+    let message = desk.without_path(&output.stderr);
+    assert!(message.contains("note: dictionary 0: k is 4, but L0 is "), "{message}");
+    let screen = String::from_utf8(output.stdout).unwrap();
+    assert!(screen.lines().next().unwrap().contains("L0  L0 at τ"), "{screen}");
+    let kept = &desk.json("evaluate run --data store --json -q")["l0"];
+    let told = &harness::json(desk.path("run/scores.json"))["fit"]["l0_at_threshold"];
+    let (kept, told) = (kept.as_f64().unwrap(), told.as_f64().unwrap());
+    assert!(
+        kept > 5.0 && (told / kept - 1.0).abs() < 0.1,
+        "{told} of the last rows, {kept} of all"
+    );
 }

@@ -123,6 +123,35 @@ fn no_bit_depends_on_the_number_of_threads() {
     }
 }
 
+/// Whoever shares a folder with others by the umask shares runs and exported dictionaries too.
+#[test]
+#[cfg(unix)]
+fn everything_that_is_written_has_the_permissions_that_the_umask_gives() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let desk = Desk::new();
+    let lines = [
+        "shards pack demo:toy?rows=600 --out store -q".to_owned(),
+        fit("--sweep k=3,5 --out run").replace(DATA, "store"),
+        "convert run/dictionaries/0 sae --to saelens".to_owned(),
+    ];
+    for line in lines {
+        let masked = format!("umask 027; exec {} {line}", harness::NARROWS);
+        let mut shell = std::process::Command::new("sh");
+        let output = shell.args(["-c", &masked]).current_dir(desk.path("")).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", desk.without_path(&output.stderr));
+    }
+    let mut weights = 0;
+    for path in desk.everything().into_keys() {
+        let found = fs::metadata(desk.path("").join(&path)).unwrap();
+        let expected = if found.is_dir() { 0o750 } else { 0o640 };
+        let mode = found.permissions().mode() & 0o777;
+        assert_eq!(mode, expected, "{} has {mode:o}", path.display());
+        weights += usize::from(path.extension().is_some_and(|own| own == "safetensors"));
+    }
+    assert_eq!(weights, 4, "a shard, two dictionaries, and one as SAELens has it");
+}
+
 #[test]
 fn rows_are_read_once_for_all_dictionaries() {
     let desk = Desk::new();

@@ -113,6 +113,34 @@ const MISTAKES: &[(&str, &str)] = &[
     ("idx cut short", "data cut.idx3-ubyte"),
     ("fewer labels than rows", "fit --data good.npy --labels labels.txt --out runs/kept"),
     ("an option that does nothing", "fit --data good.npy --colour --out runs/kept"),
+    ("a sweep without dictionaries", "fit --data good.npy --sweep k=1,2 --out runs/kept"),
+    (
+        "a key of dictionaries without them",
+        "fit --data good.npy --set dictionary.k=3 --out runs/kept",
+    ),
+    ("targets without dictionaries", "fit --data good.npy --target few.npy --out runs/kept"),
+    (
+        "an axis that the usual kind does not read",
+        "fit --model dictionary --data good.npy --sweep alpha=1,2 --out runs/kept",
+    ),
+    (
+        "blocks without their size",
+        "fit --model dictionary --data good.npy --set train.shuffle=blocks --out runs/kept",
+    ),
+    (
+        "more codes than latents",
+        "fit --model dictionary --data good.npy --set dictionary.k=300 --out runs/kept",
+    ),
+    (
+        "dead latents drawn anew before there are any",
+        "fit --model dictionary --data good.npy --set dictionary.k=3 \
+         --set dictionary.resample_at=[5000] --out runs/kept",
+    ),
+    (
+        "a skip without a target",
+        "fit --model dictionary --data good.npy --set dictionary.k=3 --set dictionary.skip=true \
+         --out runs/kept",
+    ),
     ("a recipe that is not TOML", "fit recipe.toml --out runs/kept"),
     ("no such recipe", "fit recipes/mnist.toml --out runs/kept"),
     (

@@ -16,7 +16,8 @@
 //! rate of a latent               share of rows in which its code is not 0;  dead: 0,  dense: above 0.1
 //! ```
 //!
-//! Rows of length 0 count in neither cosine nor `l2_ratio`.
+//! Rows of length 0 count in neither cosine nor `l2_ratio`, rows that are the mean row not in
+//! `explained_variance_legacy`.
 //!
 //! Source: A. Karvonen et al., `SAEBench` (2025).
 //! Differs from: `explained_variance` of `SAELens` since July 2026 is 1 −
@@ -60,7 +61,8 @@ pub struct DictionaryScores {
     pub fraction_variance_unexplained: f64,
     /// One minus the variance of the error over the variance of the rows.
     pub explained_variance: f64,
-    /// The mean over rows of one minus squared error over squared distance from the mean row.
+    /// The mean over rows, but those that are the mean row, of one minus squared error over squared distance
+    /// from the mean row.
     pub explained_variance_legacy: f64,
     /// Mean cosine of a row and what comes out.
     pub cosine: f64,
@@ -245,8 +247,9 @@ impl RowSums {
 /// Sums over rows, in their order.
 struct Sums {
     rows: usize,
-    /// Rows of a length.
+    /// Rows of a length, and rows that are not the mean row.
     with_length: usize,
+    with_spread: usize,
     whole: RowSums,
     legacy: f64,
     cosine: f64,
@@ -262,7 +265,8 @@ impl Sums {
     fn new(latents: usize, dim: usize) -> Self {
         let (error, fired, whole) = (vec![0.0; dim], vec![0; latents], RowSums::default());
         let (legacy, cosine, ratio, code) = (0.0, 0.0, 0.0, vec![0.0; latents]);
-        Self { rows: 0, with_length: 0, whole, legacy, cosine, ratio, error, fired, code }
+        let [rows, with_length, with_spread] = [0; 3];
+        Self { rows, with_length, with_spread, whole, legacy, cosine, ratio, error, fired, code }
     }
 
     fn add(&mut self, target: &Matrix, mean: &[f64], codes: &SparseRows, output: &Matrix) {
@@ -292,7 +296,10 @@ impl Sums {
         self.whole.xy += sums.xy;
         self.whole.error += sums.error;
         self.whole.spread += sums.spread;
-        self.legacy += 1.0 - sums.error / sums.spread;
+        if sums.spread > 0.0 {
+            self.with_spread += 1;
+            self.legacy += 1.0 - sums.error / sums.spread;
+        }
         if sums.x > 0.0 {
             self.with_length += 1;
             self.ratio += (sums.y / sums.x).sqrt();
@@ -316,7 +323,7 @@ impl Sums {
             squared_error_per_row: self.whole.error / n,
             fraction_variance_unexplained: self.whole.error / self.whole.spread,
             explained_variance: 1.0 - (self.whole.error - bias) / self.whole.spread,
-            explained_variance_legacy: self.legacy / n,
+            explained_variance_legacy: self.legacy / self.with_spread as f64,
             cosine: self.cosine / self.with_length as f64,
             l2_ratio: self.ratio / self.with_length as f64,
             shrinkage: self.whole.xy / self.whole.y,

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::reading::{check_keys, lay_over};
-use crate::data::{self, Dataset, OpenOptions, Source};
+use crate::data::{self, Dataset, OpenOptions, Shuffle, Source};
 use crate::error::{Error, Result};
 use crate::train::dictionary::{
     DictionaryCheckpoint, DictionaryObserver, DictionaryOptions, DictionaryTask,
@@ -122,6 +122,7 @@ impl DictionaryRecipe {
         let bare = given.as_object().into_iter().flatten().filter(|(key, _)| *key != "dictionary");
         check_keys(&bare.map(|(k, v)| (k.clone(), v.clone())).collect(), &whole, "")?;
         lay_over(&mut whole, &given);
+        check_shuffle(&whole["train"]["shuffle"])?;
         let recipe: Self = serde_json::from_value(whole).map_err(misfit)?;
         recipe.train.check()?;
         for table in sweep::tables(&recipe.dictionary, recipe.sweep.as_deref())? {
@@ -247,6 +248,23 @@ fn misfit(error: serde_json::Error) -> Error {
         error.to_string(),
         "`narrows fit --model dictionary --print-recipe` shows every key with its default",
     )
+}
+
+/// Refuses an order of the rows that is none.
+fn check_shuffle(given: &Value) -> Result<()> {
+    if serde_json::from_value::<Shuffle>(given.clone()).is_ok() {
+        return Ok(());
+    }
+    let remedy = match given.as_str() {
+        Some(word) if word != "blocks" => data::did_you_mean(word, ["global", "none"]),
+        _ => "write shuffle = { blocks = { rows = 4096 } }".to_owned(),
+    };
+    Err(Error::mistake(
+        "read the recipe",
+        "`train.shuffle` to be `global`, `none` or `{ blocks = { rows = 4096 } }`",
+        given.to_string(),
+        remedy,
+    ))
 }
 
 /// A number of latents, or `8x`: so many times the columns, 1 where those are not known.

@@ -27,6 +27,7 @@ pub(super) fn read(given: &Value) -> Result<Recipe> {
             data::did_you_mean(word, known.iter().map(String::as_str)),
         ));
     }
+    refuse_keys_of_dictionaries(given, &kind)?;
     let kind: Kind = serde_json::from_value(kind).map_err(misfits)?;
     let mut whole = plain(&Recipe::of(kind));
     check_keys(given, &whole, "")?;
@@ -48,6 +49,18 @@ pub(super) fn read(given: &Value) -> Result<Recipe> {
     }
     check_idle(given, &recipe)?;
     Ok(recipe)
+}
+
+/// Refuses what only dictionaries read, and says what makes them.
+fn refuse_keys_of_dictionaries(given: &Value, kind: &Value) -> Result<()> {
+    let keys = ["dictionary", "sweep", "data.target"];
+    let Some(key) = keys.into_iter().find(|key| at(given, key).is_some()) else { return Ok(()) };
+    Err(Error::mistake(
+        "read the recipe",
+        format!("`model.kind` to be dictionary where `{key}` is given"),
+        format!("`{}`, which does not read it", kind.as_str().unwrap_or_default()),
+        "add --model dictionary, or leave it out",
+    ))
 }
 
 /// The kinds of model that this recipe makes, in words.

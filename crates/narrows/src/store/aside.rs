@@ -36,11 +36,6 @@ impl Aside {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// Where it lies until it is finished.
-    pub(super) fn place(&self) -> &Path {
-        self.file.path()
-    }
-
     pub(super) fn finish(self) -> Result<()> {
         let Self { file, path } = self;
         file.as_file().sync_all().map_err(|error| Error::write(&path, error))?;

@@ -24,6 +24,7 @@ pub(crate) mod pca;
 mod run;
 mod shards;
 mod state;
+mod tensors;
 mod truth;
 mod weights;
 

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array2, ArrayD, ArrayView, Dimension, IxDyn};
 use safetensors::SafeTensorError;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use super::tensors::write_tensors_aside;
 use crate::compute::Matrix;
 use crate::data::{Content, Precision};
 use crate::error::{Error, Result};
@@ -178,10 +179,8 @@ pub(crate) fn write_tensors(path: &Path, tensors: Vec<Stored<'_>>) -> Result<()>
 
 /// Writes tensors without copying them, and arrays beside them.
 pub(super) fn write_beside(path: &Path, tensors: Vec<Stored<'_>>, beside: &Weights) -> Result<()> {
-    let failed = |error: SafeTensorError| match error {
-        SafeTensorError::IoError(error) => Error::write(path, error),
-        other => Error::failure("write weights", other.to_string(), "report it"),
-    };
+    let failed =
+        |error: SafeTensorError| Error::failure("write weights", error.to_string(), "report it");
     let encoded = beside.encoded();
     let mut views = Vec::with_capacity(tensors.len() + encoded.len());
     for (name, kind, shape, bytes) in &encoded {
@@ -191,7 +190,7 @@ pub(super) fn write_beside(path: &Path, tensors: Vec<Stored<'_>>, beside: &Weigh
         let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values));
         views.push((name, view.map_err(failed)?));
     }
-    serialize_to_file(views, None, path).map_err(failed)
+    write_tensors_aside(path, views, None)
 }
 
 fn encode(precision: Precision, array: &ArrayD<f64>) -> (Dtype, Vec<u8>) {

@@ -43,8 +43,9 @@ pub(super) use watch::{Asked, Left, Watch, begun, tell_unfinished};
 /// loss and, as its last line, the setting.
 ///
 /// Sparse dictionaries (--model dictionary; sparse autoencoders, SAEs) read the rows while they learn, each
-/// once unless train.rows says otherwise: data of any size. Beside three batches they hold their parameters
-/// five times and what a step of a batch writes on. The kind is `dictionary.kind`: batchtopk (the default),
+/// once unless train.rows says otherwise: data of any size. Memory: three batches; each dictionary three times,
+/// its parameters and what Adam remembers; and the largest twice more, with the codes of a batch, for what a
+/// step writes on. The kind is `dictionary.kind`: batchtopk (the default),
 /// topk, matryoshka, jumprelu, relu or gated. --sweep makes many from one pass, into DIR/dictionaries/0, 1, …
 /// (00, 01, … from eleven on). A store is read before, to compare its hashes and to find what is not a
 /// number: --unverified leaves that out.
@@ -92,8 +93,8 @@ pub(crate) struct FitArgs {
     #[arg(long, value_name = "PATH")]
     target: Option<String>,
     /// Dictionaries: train one with each combination of these values of keys of `dictionary`, as in
-    /// "alpha=1e-4..1e-2 log 8; width=4x,8x; seed=0..4": a list, whole numbers with both ends, or so many
-    /// values between two (log or linear). alpha is sparsity_weight, width is latents. Combinations that come
+    /// "kind=relu; alpha=1e-4..1e-2 log 8; width=4x,8x; seed=0..4": a list, whole numbers with both ends, or
+    /// so many values between two (log or linear). alpha is sparsity_weight, width is latents. Combinations that come
     /// to be the same are made once
     #[arg(long, value_name = "AXES")]
     sweep: Option<String>,

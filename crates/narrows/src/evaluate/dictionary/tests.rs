@@ -143,6 +143,20 @@ fn the_truth_itself_is_found_whole() {
 }
 
 #[test]
+fn a_row_that_is_the_mean_row_has_no_share_of_variance() {
+    let rows = Matrix::from_rows(3, 2, vec![1.0, 1.0, 3.0, 3.0, 2.0, 2.0]).unwrap();
+    // Errors 2, 0 and 1, of squared distances 2, 2 and 0.
+    let output = Matrix::from_rows(3, 2, vec![0.0, 0.0, 3.0, 3.0, 2.0, 1.0]).unwrap();
+    let decoder = Matrix::from_rows(1, 2, vec![1.0, 0.0]).unwrap();
+    let what = Measured { rows: &rows, targets: None, decoder: &decoder, truth: None };
+    let scores = what.scores(|_, z, y| {
+        (*z, *y) = (SparseRows::from(&Matrix::zeros(3, 1)), output.clone());
+        Ok(())
+    });
+    assert_eq!(scores.unwrap().explained_variance_legacy, 0.5);
+}
+
+#[test]
 fn shapes_that_do_not_fit_are_refused() {
     let (rows, decoder) = (Matrix::zeros(3, 4), Matrix::zeros(5, 2));
     let what = Measured { rows: &rows, targets: None, decoder: &decoder, truth: None };

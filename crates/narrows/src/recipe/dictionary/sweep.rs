@@ -99,7 +99,7 @@ fn refuse_unread<'a>(
         operation,
         format!("`dictionary.kind` to be {} where `{key}` is given", readers.join(" or ")),
         format!("{}, which {verb} not read it", named.join(", ")),
-        "leave it out",
+        format!("leave it out, or add kind={}", readers.join(" or kind=")),
     ))
 }
 
@@ -109,7 +109,7 @@ fn axes_of(text: &str) -> Result<Vec<Axis>> {
     let axes = text.split(';').map(str::trim).filter(|axis| !axis.is_empty());
     let axes = axes.map(|axis| {
         let refuse = |got: String, remedy: String| {
-            let expected = "axes such as `alpha=1e-4..1e-2 log 8; width=1x,2x; seed=0..4`";
+            let expected = "axes such as `kind=relu; alpha=1e-4..1e-2 log 8; width=1x,2x`";
             Err(Error::mistake("read the sweep", expected, got, remedy))
         };
         let Some((key, values)) = axis.split_once('=') else {

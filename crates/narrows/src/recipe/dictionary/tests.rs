@@ -44,7 +44,11 @@ fn what_cannot_be_is_refused_by_name() {
         (r#"{"dictionary": {"latents": "8y"}}"#, "'8y'"),
         (
             r#"{"dictionary": {"kind": "topk", "k": 0, "latents": 9}}"#,
-            "k: above 0, at most latents",
+            "k: above 0, at most latents, of which there are 9 but got 0",
+        ),
+        (
+            r#"{"dictionary": {"latents": 9, "k": 3, "dead_after": 500, "resample_at": [900, 400]}}"#,
+            "resample_at: rows from dead_after on, which is 500: no latent is dead before but got [900,400]",
         ),
         (r#"{"dictionary": {"latents": "0x"}}"#, "'0x'"),
         (r#"{"dictionary": [1]}"#, "a list of tables but got [1]"),
@@ -57,6 +61,10 @@ fn what_cannot_be_is_refused_by_name() {
         (r#"{"dictionary": {"target_l0": "many"}}"#, "\"many\""),
         (r#"{"sweep": "kind=topk,tpok"}"#, "unknown variant `tpok`"),
         (r#"{"sweep": "kind=relu,gated; k=3"}"#, "`relu`, `gated`, which do not read it"),
+        (
+            r#"{"sweep": "alpha=1,2"}"#,
+            "leave it out, or add kind=relu or kind=jumprelu or kind=gated",
+        ),
         (r#"{"dictionary": {"k": 3}, "sweep": "kind=relu,gated"}"#, "`k` is given"),
         (r#"{"dictionary": [{"kind": "relu", "k": 3}, {}], "sweep": "k=4"}"#, "`k` is given"),
         (r#"{"sweep": "kk=1,2"}"#, "did you mean 'k'"),
@@ -71,6 +79,15 @@ fn what_cannot_be_is_refused_by_name() {
         (r#"{"sweep": "k"}"#, "write a key"),
         (r#"{"train": {"batch_size": 0}}"#, "train.batch_size"),
         (r#"{"train": {"epochs": 3}}"#, "'epochs'"),
+        (
+            r#"{"train": {"shuffle": "blocks"}}"#,
+            "\"blocks\"; write shuffle = { blocks = { rows = 4096 } }",
+        ),
+        (
+            r#"{"train": {"shuffle": {"blocks": 3}}}"#,
+            "`global`, `none` or `{ blocks = { rows = 4096 } }`",
+        ),
+        (r#"{"train": {"shuffle": "globl"}}"#, "did you mean 'global'?"),
     ] {
         let said = read(text).expect_err(text).to_string();
         assert!(said.contains(told), "{text}: {said}");
@@ -89,7 +106,9 @@ fn latents_of_few_columns_do_not_stand_in_for_those_of_many() {
         let recipe = read(&format!(r#"{{"dictionary": {table}}}"#)).expect(table);
         assert_eq!(recipe.dictionaries(columns).expect(table)[0].latents, latents);
         // What does not go with the columns is still refused, once they are known.
-        assert!(recipe.dictionaries(1).is_err(), "{table}");
+        let said = recipe.dictionaries(1).expect_err(table).to_string();
+        let few = r#"{"latents": "8x", "k": 600}"#;
+        assert!(table != few || said.contains("of which there are 8 but got 600"), "{said}");
     }
 }
 

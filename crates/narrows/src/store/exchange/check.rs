@@ -97,13 +97,17 @@ fn decoder_norms(dictionary: &Dictionary) -> Option<Finding> {
         dictionary.gate,
         Gate::TopK { by_norm: true, .. } | Gate::AbsTopK { by_norm: true, .. }
     );
+    let counts = matches!(dictionary.gate, Gate::TopK { .. } | Gate::AbsTopK { .. });
     (high > low * (1.0 + EQUAL) && !by_norm).then(|| Finding {
         check: "unfolded_decoder_norms",
         found: format!("norms of decoder rows lie between {low} and {high}"),
         meaning: "how large a code is says nothing across latents, and scores that compare or add codes \
                   are in arbitrary units; rebuilt rows are not affected",
-        remedy: "fold the norms into the encoder before codes are compared (`fold_W_dec_norm` in SAELens; \
-                 not for top-k, where it changes which latents win)",
+        remedy: match counts {
+            true => "multiply each code by the norm of its decoder row when codes are compared; do not fold the \
+                     norms into the encoder, which changes which latents win",
+            false => "fold the norms into the encoder before codes are compared (`fold_W_dec_norm` in SAELens)",
+        },
     })
 }
 
@@ -314,6 +318,15 @@ mod tests {
         };
         assert_eq!(found(rounded), ["rounded_thresholds"]);
         assert_eq!(found(|d, _| d.decoder.as_mut_slice()[0] += 3.0), ["unfolded_decoder_norms"]);
+        // To fold norms changes which latents are among the largest, and only there.
+        for (gate, folds) in [(Gate::TopK { k: 2, by_norm: false }, false), (Gate::Relu, true)] {
+            let (mut dictionary, about) = sound();
+            dictionary.gate = gate;
+            dictionary.decoder.as_mut_slice()[0] += 3.0;
+            let remedy = check(&dictionary, &about)[0].remedy;
+            assert_eq!(remedy.starts_with("fold the norms into the encoder"), folds, "{remedy}");
+            assert_eq!(remedy.contains("do not fold"), !folds, "{remedy}");
+        }
         let short = |d: &mut Dictionary, _: &mut About| {
             let norms = row_norms(&d.decoder).into_iter().map(|norm| 0.1 / norm);
             scale_rows(&mut d.decoder, &norms.collect::<Vec<_>>());

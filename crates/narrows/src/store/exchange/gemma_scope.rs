@@ -6,9 +6,12 @@
 //! ```
 //!
 //! Names are in upper or lower case. Dictionaries of the embedding were trained on rows √d times as large:
-//! `w_enc` is divided and `w_dec` multiplied by √d where a folder's name says `embedding`, as in SAELens.
+//! `w_enc` is divided and `w_dec` multiplied by √d where one of the last three folders is called `embedding`,
+//! as in `embedding/width_4k/average_l0_6`.
 //!
 //! Source: T. Lieberum et al., Gemma Scope (2024); `sae_lens/loading/pretrained_sae_loaders.py`.
+//!
+//! Differs from: SAELens, which looks for the word anywhere in the name that a dictionary has at its source.
 
 use std::path::Path;
 
@@ -20,6 +23,9 @@ use crate::data::tensors::Tensors;
 use crate::error::Result;
 use crate::model::Dictionary;
 use crate::model::dictionary::{Gate, RowScale};
+
+/// Folders that tell of a dictionary: the layer, the width, and L0.
+const LAYOUT: usize = 3;
 
 pub(super) fn read(folder: &Path) -> Result<(Dictionary, About)> {
     let npz = folder.join("params.npz");
@@ -48,7 +54,7 @@ pub(super) fn read(folder: &Path) -> Result<(Dictionary, About)> {
         row_scale: RowScale::None,
     };
     tensors.finish()?;
-    if folder.iter().any(|part| part.to_string_lossy().contains("embedding")) {
+    if is_of_embedding(folder) {
         let (root, n) = ((dictionary.encoder.cols() as f32).sqrt(), dictionary.decoder.rows());
         let rows = dictionary.encoder.rows();
         scale_rows(&mut dictionary.encoder, &vec![1.0 / root; rows]);
@@ -56,4 +62,29 @@ pub(super) fn read(folder: &Path) -> Result<(Dictionary, About)> {
         about.notes.push("of the embedding: brought from rows of √d times the size".into());
     }
     Ok((dictionary, about))
+}
+
+/// Whether a folder lies where Gemma Scope keeps dictionaries of the embedding: `embedding/WIDTH/L0`.
+fn is_of_embedding(folder: &Path) -> bool {
+    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    whole.iter().rev().take(LAYOUT).any(|part| part == "embedding")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_folder_of_that_name_near_the_end_says_embedding() {
+        for (folder, expected) in [
+            ("/hub/gemma-scope-2b-pt-res/embedding/width_4k/average_l0_6", true),
+            ("embedding/width_4k/average_l0_6/", true),
+            ("/data/embedding", true),
+            ("/data/embeddings/layer_20/width_16k/average_l0_71", false),
+            ("/data/my-embedding-study/width_16k/average_l0_71", false),
+            ("/data/embedding/gemma/layer_20/width_16k/average_l0_71", false),
+        ] {
+            assert_eq!(is_of_embedding(Path::new(folder)), expected, "{folder}");
+        }
+    }
 }

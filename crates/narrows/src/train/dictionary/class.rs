@@ -188,8 +188,8 @@ impl Class {
         Ok(unexplained / self.learners.len() as f64)
     }
 
-    /// A line of the history for every dictionary.
-    pub(super) fn record(&mut self) {
+    /// A line of the history for every dictionary; `x` is the batch of the last step.
+    pub(super) fn record(&mut self, x: &Matrix) {
         for (index, (learner, since)) in self.learners.iter().zip(&mut self.since).enumerate() {
             let silent = learner.standing.silent_for.iter();
             let dead = silent.filter(|&&rows| rows >= learner.options.dead_after).count();
@@ -206,6 +206,7 @@ impl Class {
                 dead,
                 sparsity_weight: learner.standing.weight,
                 threshold: learner.standing.threshold,
+                l0_at_threshold: learner.l0_at_threshold(&mut self.desk, x),
                 learning_rate: since.learning_rate,
                 seconds: since.seconds,
             });
@@ -214,13 +215,14 @@ impl Class {
     }
 
     pub(super) fn finish(self, bytes_read: u64) -> LearnedDictionaries {
-        LearnedDictionaries {
-            dictionaries: self.learners.iter().map(|own| own.dictionary(self.scales)).collect(),
-            history: self.history,
-            rows: self.position,
-            bytes_read,
-            silent_for: self.learners.into_iter().map(|own| own.standing.silent_for).collect(),
+        // One after the other: what Adam remembers of each goes before the next is made.
+        let (mut dictionaries, mut silent_for) = (Vec::new(), Vec::new());
+        for mut learner in self.learners {
+            silent_for.push(std::mem::take(&mut learner.standing.silent_for));
+            dictionaries.push(learner.into_dictionary(self.scales));
         }
+        let (history, rows) = (self.history, self.position);
+        LearnedDictionaries { dictionaries, history, rows, bytes_read, silent_for }
     }
 }
 

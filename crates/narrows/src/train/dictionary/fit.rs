@@ -26,7 +26,8 @@ pub struct LearnedDictionaries {
     pub history: Vec<DictionaryRecord>,
     /// Rows seen.
     pub rows: u64,
-    /// Bytes that were read of files.
+    /// Bytes that were read of files while learning; not those of the sample of at most 8,192 rows, read once
+    /// before, of which scale and middle are taken.
     pub bytes_read: u64,
     /// Rows since each latent of each dictionary had a code.
     pub silent_for: Vec<Vec<u64>>,
@@ -55,7 +56,6 @@ pub fn fit_dictionaries(
     check(task, options)?;
     let order = Order::new(training.seed, task.rows.rows(), training.shuffle);
     let total = training.rows.unwrap_or(task.rows.rows() as u64);
-    let every = training.lines_every(total);
     let mut class = match from {
         Some(checkpoint) => Class::restore(checkpoint, task, options)?,
         None => Class::new(task, options, training, &order)?,
@@ -77,9 +77,9 @@ pub fn fit_dictionaries(
             let target = if task.targets.is_some() { &t } else { &x };
             let unexplained = class.step(&x, target, training, total)?;
             let position = class.position;
-            if position / every > (position - x.rows() as u64) / every || position == total {
+            if training.line_is_due(position, x.rows() as u64, total) {
                 let first = class.history.len();
-                class.record();
+                class.record(&x);
                 observer.record(&class.history[first..]);
             }
             let wish = observer.step(&DictionaryStep {
@@ -126,6 +126,13 @@ fn check(task: &DictionaryTask<'_>, options: &[DictionaryOptions]) -> Result<()>
                 "targets of as many columns as the rows, for tied dictionaries",
                 format!("{output} and {}", task.rows.dim()),
                 "set tied to false",
+            );
+        }
+        if own.skip && task.targets.is_none() {
+            return refuse(
+                "targets that are not the rows where `skip` is true: a skip gives rows back as they are",
+                "none".to_owned(),
+                "give --target PATH for a transcoder, or set skip to false",
             );
         }
         if own.centred == Some(true) && task.targets.is_some() {

@@ -71,7 +71,7 @@ pub struct DictionaryOptions {
     /// Whether the decoder's bias is taken from the input; by default unless the target is
     /// another, which cannot be centred.
     pub centred: Option<bool>,
-    /// Whether the input also passes to the output through a matrix of its own.
+    /// Whether the input also passes to the output through a matrix of its own; only where targets are others.
     pub skip: bool,
     /// JumpReLU: what is charged for an active latent.
     pub penalty: JumpPenalty,
@@ -91,7 +91,8 @@ pub struct DictionaryOptions {
     pub revival_k: Option<usize>,
     /// Rows without a code after which a latent counts as dead.
     pub dead_after: u64,
-    /// Numbers of rows, counted from the start, after which dead latents are drawn anew.
+    /// Numbers of rows, counted from the start, after which dead latents are drawn anew; none of them below
+    /// `dead_after`, before which no latent is dead.
     pub resample_at: Vec<u64>,
     /// The seed of its first weights.
     pub seed: u64,
@@ -123,6 +124,9 @@ impl Default for DictionaryOptions {
         }
     }
 }
+
+/// Batches that a line of the history tells of at least, unless somebody asked for less.
+const LINE_BATCHES: u64 = 4;
 
 /// How dictionaries are trained: the same for all that learn from one pass.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -190,9 +194,20 @@ impl DictionaryTraining {
     }
 
     /// Rows between two lines of the history of a training on `total` rows; by default a fiftieth of them,
-    /// at most 100,000.
+    /// at most 100,000, but never less than four batches.
     pub fn lines_every(&self, total: u64) -> u64 {
-        self.log_every.unwrap_or((total / 50).clamp(1, 100_000))
+        let batches = LINE_BATCHES.saturating_mul(self.batch_size as u64);
+        self.log_every.unwrap_or((total / 50).min(100_000).max(batches).max(1))
+    }
+
+    /// Whether there is a line after `position` of `total` rows, of which the last step saw `rows`.
+    ///
+    /// The last line is of all rows since the one before: where less than half of what is usual would be left
+    /// for it, that one is left out.
+    pub(super) fn line_is_due(&self, position: u64, rows: u64, total: u64) -> bool {
+        let every = self.lines_every(total);
+        let passed = position / every > (position - rows) / every;
+        position == total || passed && total - position >= every / 2
     }
 
     /// The part of the full rate when the part `done` of training is done.
@@ -278,13 +293,14 @@ impl DictionaryOptions {
         let widths = self.nested_widths();
         let rising = widths.windows(2).all(|pair| pair[0] < pair[1]);
         let counts = !self.penalised();
+        let k_range = format!("above 0, at most latents, of which there are {}", self.latents);
+        let late = format!(
+            "rows from dead_after on, which is {}: no latent is dead before",
+            self.dead_after
+        );
         let checks = [
             (self.latents > 0, "latents", "at least 1"),
-            (
-                !counts || (positive(self.k) && self.k <= self.latents as f64),
-                "k",
-                "above 0, at most latents",
-            ),
+            (!counts || (positive(self.k) && self.k <= self.latents as f64), "k", &k_range),
             (self.sparsity_weight >= 0.0, "sparsity_weight", "0 or more"),
             (self.target_l0.is_none_or(positive), "target_l0", "a positive number"),
             (
@@ -294,6 +310,7 @@ impl DictionaryOptions {
             ),
             (!self.tied || self.kind == Kind::Relu, "tied", "false, but for kind=\"relu\""),
             (!self.tied || self.resample_at.is_empty(), "resample_at", "nothing with tied weights"),
+            (self.resample_at.iter().all(|&rows| rows >= self.dead_after), "resample_at", &late),
             (
                 self.kind != Kind::TopK || (self.k >= 1.0 && self.k.fract() == 0.0),
                 "k",
@@ -340,4 +357,39 @@ fn refuse(table: &str, checks: &[(bool, &str, &str)], given: &impl Serialize) ->
         value,
         format!("change {table}.{key}"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows that each line of the history tells of.
+    fn lines(total: u64, batch_size: usize, log_every: Option<u64>) -> Vec<u64> {
+        let training = DictionaryTraining { batch_size, log_every, ..Default::default() };
+        let (mut lines, mut position, mut since) = (Vec::new(), 0, 0);
+        while position < total {
+            let rows = (total - position).min(batch_size as u64);
+            (position, since) = (position + rows, since + rows);
+            if training.line_is_due(position, rows, total) {
+                lines.push(std::mem::take(&mut since));
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn a_line_tells_of_several_batches_the_last_one_too() {
+        // Of 100,352 rows the last 2,048 are half a batch.
+        assert_eq!(lines(100_352, 4096, None), [16_384, 16_384, 16_384, 16_384, 16_384, 18_432]);
+        assert_eq!(lines(3000, 4096, None), [3000]);
+        assert_eq!(lines(100, 30, Some(30)), [30, 30, 40]);
+        // Who asks for every step gets every step.
+        assert_eq!(lines(100, 30, Some(1)), [30, 30, 30, 10]);
+        for (total, batch) in [(1_000_000, 1024), (20_000_000, 4096), (5_000_001, 1000)] {
+            let lines = lines(total, batch, None);
+            assert_eq!(lines.iter().sum::<u64>(), total);
+            assert!(lines.iter().all(|&rows| rows >= 4 * batch as u64), "{lines:?}");
+            assert!((40..=201).contains(&lines.len()), "{}", lines.len());
+        }
+    }
 }

@@ -33,6 +33,10 @@ pub struct DictionaryRecord {
     /// τ at the end, of batch top k and matryoshka.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub threshold: Option<f64>,
+    /// Codes of a row at τ, mean over at most 1,024 rows of the last batch: of batch top k and matryoshka,
+    /// whose `l0` is k by construction, while what is kept encodes by τ.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub l0_at_threshold: Option<f64>,
     /// η of the last step.
     pub learning_rate: f64,
     /// Seconds of its own steps since the last line.
@@ -72,7 +76,7 @@ pub struct DictionaryStep {
     pub total: u64,
     /// Mean of the fraction of variance that is not explained, over the dictionaries, of this batch.
     pub fraction_variance_unexplained: f64,
-    /// Bytes that were read of files.
+    /// Bytes that were read of files: see `LearnedDictionaries::bytes_read`.
     pub bytes_read: u64,
 }
 

@@ -1,17 +1,22 @@
 //! Dead latents drawn anew, towards rows that are rebuilt badly: `resample_at`.
 //!
 //! ```text
-//! for each dead latent j a row r of the batch, with probability ∝ (‖t_r − y_r‖²)²
+//! for each dead latent j another row r of the batch, with probability ∝ (‖t_r − y_r‖²)²
 //! u = (x_r − c)/‖x_r − c‖         Dⱼ ← u (times 0.1 where D is free)
 //! Eⱼ ← u · 0.2 · mean ‖E‖ of the living        bⱼ ← 0        θ, r and m as at the start
 //! and what Adam remembers of all of them ← 0
 //! ```
 //!
-//! D stays where targets are others than the rows: u says nothing of them.
+//! D stays where targets are others than the rows: u says nothing of them. No direction is given twice, or the
+//! latents that share it would learn the same for ever. Where there are fewer than dead latents, the last of
+//! these stay dead until the next time.
 //!
-//! Source: T. Bricken et al., Towards monosemanticity (2023), appendix "Neuron resampling".
+//! Source: T. Bricken et al., Towards monosemanticity (2023), appendix "Neuron resampling"; of drawing without
+//! putting back, P. S. Efraimidis and P. G. Spirakis, Weighted random sampling with a reservoir (2006).
 //!
 //! Differs from: the source, which draws from 819,200 rows, and not from those of one batch.
+
+use std::collections::HashSet;
 
 use super::latent_pass::{LatentParameters, bring_to_unit};
 use super::learned::Learned;
@@ -28,23 +33,25 @@ pub(super) struct Batch<'a> {
     pub(super) output: &'a Matrix,
 }
 
-/// Draws the latents at `dead` anew: their decoder's rows get the given length, if one is given, and θ or r
-/// the value that it starts with.
+/// Draws the first of the latents at `dead` anew, as many as there are rows for, and says how many: their
+/// decoder's rows get the given length, if one is given, and θ or r the value that it starts with.
 pub(super) fn resample(
     parameters: &mut LatentParameters,
     dead: &[usize],
     batch: &Batch<'_>,
     (length, first): (Option<f32>, f32),
     random: &mut Random,
-) {
-    let chances = cumulated(batch);
-    let Some(&total) = chances.last().filter(|total| **total > 0.0) else { return };
+) -> usize {
     let living = mean_length(&parameters.encoder.value, dead);
     let mut unit = vec![0.0; batch.input.cols()];
-    for &latent in dead {
-        let drawn = random.between(0.0, total);
-        let row = chances.partition_point(|&chance| chance <= drawn).min(chances.len() - 1);
+    let (mut waiting, mut met) = (dead.iter(), HashSet::new());
+    for row in drawn(batch, random) {
         bring_to_unit(batch.input.row(row), &mut unit);
+        let is_none = unit.iter().all(|&value| value == 0.0);
+        if is_none || !met.insert(blake3::hash(bytemuck::cast_slice(&unit))) {
+            continue;
+        }
+        let Some(&latent) = waiting.next() else { break };
         begin(&mut parameters.encoder, latent, &unit, SHARE * living);
         if let Some(length) = length {
             begin(&mut parameters.decoder, latent, &unit, length);
@@ -57,21 +64,22 @@ pub(super) fn resample(
             }
         }
     }
+    dead.len() - waiting.len()
 }
 
-/// Sums of the squared losses of the rows, one after the other.
-fn cumulated(batch: &Batch<'_>) -> Vec<f64> {
-    let mut sum = 0.0;
+/// The rows that have a loss, in the order in which they are drawn one after the other: ∝ loss² of those that
+/// are left, which is the order of `−ln(u)/loss²` with u uniform.
+fn drawn(batch: &Batch<'_>, random: &mut Random) -> Vec<usize> {
     let loss = |row: usize| -> f64 {
         let pairs = batch.target.row(row).iter().zip(batch.output.row(row));
         pairs.map(|(t, y)| f64::from(t - y).powi(2)).sum()
     };
-    (0..batch.target.rows())
-        .map(|row| {
-            sum += loss(row).powi(2);
-            sum
-        })
-        .collect()
+    let mut turns: Vec<(f64, usize)> = (0..batch.target.rows())
+        .map(|row| (-(1.0 - random.uniform()).ln() / loss(row).powi(2), row))
+        .filter(|(turn, _)| turn.is_finite())
+        .collect();
+    turns.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    turns.into_iter().map(|(_, row)| row).collect()
 }
 
 fn mean_length(encoder: &Matrix, dead: &[usize]) -> f32 {
@@ -117,10 +125,30 @@ mod tests {
         let (input, output) = (rows(&[5.0, 5.0, 0.0, 2.0]), rows(&[5.0, 5.0, 0.0, 0.0]));
         let batch = Batch { input: &input, target: &input, output: &output };
         let mut random = Random::stream(0, "test");
-        resample(&mut parameters, &[1], &batch, (Some(1.0), 0.0), &mut random);
+        let begun = resample(&mut parameters, &[1], &batch, (Some(1.0), 0.0), &mut random);
+        assert_eq!(begun, 1);
         assert_eq!(parameters.encoder.value.as_slice(), [3.0, 4.0, 0.0, 1.0]);
         assert_eq!(parameters.decoder.value.as_slice(), [1.0, 0.0, 0.0, 1.0]);
         assert_eq!(parameters.bias.value.as_slice(), [0.5, 0.0]);
         assert_eq!(parameters.encoder.mean, [7.0, 7.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn rows_are_drawn_by_their_squared_loss_and_none_of_them_twice() {
+        // Losses 1, 2 and 0: of two draws the second row is the first in 4 of 5.
+        let input = Matrix::from_rows(3, 1, vec![1.0, 2.0_f32.sqrt(), 3.0]).expect("fits");
+        let output = Matrix::from_rows(3, 1, vec![0.0, 0.0, 3.0]).expect("fits");
+        let batch = Batch { input: &input, target: &input, output: &output };
+        let mut random = Random::stream(1, "test");
+        let (count, mut first) = (20_000, 0);
+        for _ in 0..count {
+            let rows = drawn(&batch, &mut random);
+            assert_eq!(rows.iter().sum::<usize>(), 1, "{rows:?}");
+            assert_eq!(rows.len(), 2);
+            first += usize::from(rows[0] == 1);
+        }
+        // Five standard deviations.
+        let share = first as f64 / f64::from(count);
+        assert!((share - 0.8).abs() < 5.0 * (0.16 / f64::from(count)).sqrt(), "{share}");
     }
 }

@@ -13,8 +13,9 @@
 //! Source: L. Gao et al., Scaling and evaluating sparse autoencoders (2024), appendix A.2 (`AuxK`).
 //!
 //! Differs from: the paper and dictionary_learning, which divide by the variance of e; sparsify divides by
-//! that of t; SAELens has w = 1. The pre-activations may be negative, as in SAELens and sparsify: a latent
-//! whose pre-activations are all negative would else never be told anything.
+//! that of t; SAELens has w = 1. The pre-activations may be negative, as in SAELens, where sparsify and
+//! dictionary_learning rectify them first: a latent whose pre-activations are all negative is then never told
+//! anything.
 
 use rayon::prelude::*;
 

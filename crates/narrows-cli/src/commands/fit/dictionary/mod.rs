@@ -298,14 +298,23 @@ impl Made<'_> {
     /// Names each dictionary whose L0 is far from the one that was asked for.
     fn missed(&self) -> Vec<String> {
         let told = |(index, own): (usize, &DictionaryOptions)| {
-            let (wanted, last) = (own.target_l0?, self.history(index).last()?);
-            ((last.l0 / wanted - 1.0).abs() > MISSED).then(|| {
-                format!(
-                    "note: dictionary {}: target_l0 {wanted} was not reached (L0 {:.1}): give more rows or \
-                     smaller batches",
-                    self.name(index),
-                    last.l0
-                )
+            let last = self.history(index).last()?;
+            let (wanted, l0, said) = match (own.target_l0, last.l0_at_threshold) {
+                (Some(target), _) => {
+                    let l0 = last.l0;
+                    (target, l0, format!("target_l0 {target} was not reached (L0 {l0:.1})"))
+                }
+                (None, Some(l0)) => (
+                    own.k,
+                    l0,
+                    format!("k is {}, but L0 is {l0:.1} at the learned threshold", own.k),
+                ),
+                (None, None) => return None,
+            };
+            let far = (l0 / wanted - 1.0).abs() > MISSED;
+            let name = self.name(index);
+            far.then(|| {
+                format!("note: dictionary {name}: {said}: give more rows or smaller batches")
             })
         };
         self.options.iter().enumerate().filter_map(told).collect()
@@ -320,8 +329,15 @@ impl Made<'_> {
         let before = lines.iter().rev().nth(1).copied().unwrap_or(0);
         writeln!(
             Screen,
-            "\nFVU and L0: means over the last {} rows{}",
+            "\nFVU and L0: means over the last {} rows{}{}",
             count((self.learned.rows - before) as usize),
+            match last.iter().any(|line| line.l0_at_threshold.is_some()) {
+                true => {
+                    "; of batchtopk and matryoshka that is k by construction, at τ what is kept has, on \
+                     the last batch"
+                }
+                false => "",
+            },
             match self.options.iter().any(|own| !table::can_be_dead(own, self.learned.rows)) {
                 true => "; dead –: fewer rows than make a latent dead (dictionary.dead_after)",
                 false => "",

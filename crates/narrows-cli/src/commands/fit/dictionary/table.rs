@@ -25,7 +25,11 @@ pub(super) fn table(
             None => groups.push((own, vec![record])),
         }
     }
-    let headings = ["folder", "kind", "#latents", "#k or λ", "#FVU", "#L0", "#dead"];
+    let with_threshold = last.iter().any(|record| record.l0_at_threshold.is_some());
+    let mut headings = vec!["folder", "kind", "#latents", "#k or λ", "#FVU", "#L0", "#dead"];
+    if with_threshold {
+        headings.insert(6, "#L0 at τ");
+    }
     let mut lines = Vec::new();
     for (own, records) in &groups {
         let column = |of: fn(&DictionaryRecord) -> f64, digits: usize| {
@@ -34,7 +38,7 @@ pub(super) fn table(
         };
         let members: Vec<&str> =
             records.iter().map(|record| names[record.dictionary].as_str()).collect();
-        lines.push(vec![
+        let mut line = vec![
             ranged(&members),
             word(own.kind),
             own.latents.to_string(),
@@ -45,7 +49,13 @@ pub(super) fn table(
                 true => column(|own| own.dead as f64, 0),
                 false => "–".to_owned(),
             },
-        ]);
+        ];
+        if with_threshold {
+            let measured = records.iter().all(|record| record.l0_at_threshold.is_some());
+            let of = |record: &DictionaryRecord| record.l0_at_threshold.unwrap_or(0.0);
+            line.insert(6, if measured { column(of, 1) } else { "–".to_owned() });
+        }
+        lines.push(line);
     }
     // A dictionary alone lies in the run folder itself.
     if options.len() == 1 {
@@ -97,7 +107,7 @@ const KEYS: &[(&str, &str)] = &[
         "dictionary.centred",
         "take the decoder's bias from the input; by default true, but not of tied or a transcoder",
     ),
-    ("dictionary.skip", "pass the input to the output through a matrix of its own"),
+    ("dictionary.skip", "transcoders: pass the input to the output through a matrix of its own"),
     ("dictionary.penalty", "jumprelu: step, tanh, quadratic"),
     ("dictionary.threshold", "jumprelu: the thresholds at the start"),
     ("dictionary.bandwidth", "jumprelu: width over which a step counts as a slope"),
@@ -107,7 +117,10 @@ const KEYS: &[(&str, &str)] = &[
     ("dictionary.revival_weight", "of the loss that revives dead latents; relu has none"),
     ("dictionary.revival_k", "dead latents of a row in it; by default half the columns"),
     ("dictionary.dead_after", "rows without a code that make a latent dead"),
-    ("dictionary.resample_at", "numbers of rows after which dead latents are drawn anew"),
+    (
+        "dictionary.resample_at",
+        "numbers of rows, none below dead_after, after which dead latents are drawn anew",
+    ),
     ("dictionary.seed", "of its first weights; by default that of all"),
     ("train.rows", "rows to learn from; by default all once"),
     ("train.batch_size", "rows of a step"),
@@ -123,7 +136,7 @@ const KEYS: &[(&str, &str)] = &[
     ("train.shuffle", "global, none, or { blocks = { rows = 4096 } } for slow disks"),
     (
         "train.log_every",
-        "rows between two lines of the history; by default a fiftieth, at most 100000",
+        "rows between two lines of the history; by default a fiftieth, at most 100000, at least 4 batches",
     ),
     ("train.checkpoint_seconds", "seconds between checkpoints"),
 ];

@@ -56,18 +56,18 @@ impl Learner {
 
     /// The dictionary as it is used, on rows and targets that are not scaled: those that it learned from
     /// were multiplied by `scales`. Rows of D that were free are brought to one length, so that codes can be
-    /// compared across latents.
-    pub(in super::super) fn dictionary(&self, [input, output]: [f32; 2]) -> Dictionary {
-        let LatentParameters { decoder, bias, first, second, norms, .. } = &self.parameters;
+    /// compared across latents. Nothing is copied but what tied weights share.
+    pub(in super::super) fn into_dictionary(self, [input, output]: [f32; 2]) -> Dictionary {
         let free = self.options.norm() == DecoderNorm::Weighted;
-        let with_norm = |values: &[f32]| -> Vec<f32> {
-            let factor = |&norm: &f32| if free { norm } else { 1.0 };
-            values.iter().zip(norms).map(|(value, norm)| value * factor(norm)).collect()
-        };
-        let scaled = |matrix: &Matrix, factor: f32| {
-            let mut matrix = matrix.clone();
-            matrix.as_mut_slice().iter_mut().for_each(|value| *value *= factor);
-            matrix
+        let LatentParameters { encoder, decoder, bias, first, second, norms } = self.parameters;
+        let [bias, first, second] = [bias, first, second].map(|own| own.value.as_slice().to_vec());
+        let (encoder, decoder) = (value_of(encoder), value_of(decoder));
+        let encoder = if self.options.tied { decoder.clone() } else { encoder };
+        let with_norm = |mut values: Vec<f32>| {
+            if free {
+                values.iter_mut().zip(&norms).for_each(|(value, norm)| *value *= norm);
+            }
+            values
         };
         let gate = match self.options.kind {
             Kind::Relu => Gate::Relu,
@@ -76,25 +76,32 @@ impl Learner {
                 let threshold = self.standing.threshold.unwrap_or(0.0) as f32;
                 Gate::Threshold(vec![threshold; norms.len()])
             }
-            Kind::JumpRelu => Gate::Threshold(with_norm(first.value.as_slice())),
-            Kind::Gated => Gate::Gated {
-                log_magnitude: first.value.as_slice().to_vec(),
-                magnitude_bias: with_norm(second.value.as_slice()),
-            },
+            Kind::JumpRelu => Gate::Threshold(with_norm(first)),
+            Kind::Gated => Gate::Gated { log_magnitude: first, magnitude_bias: with_norm(second) },
         };
         let mut dictionary = Dictionary {
-            encoder: scaled(self.encoder(), input),
-            encoder_bias: bias.value.as_slice().to_vec(),
-            decoder: scaled(&decoder.value, 1.0 / output),
-            decoder_bias: scaled(&self.centre.value, 1.0 / output).as_slice().to_vec(),
-            skip: self.skip.as_ref().map(|skip| scaled(&skip.value, input / output)),
+            encoder: scaled(encoder, input),
+            encoder_bias: bias,
+            decoder: scaled(decoder, 1.0 / output),
+            decoder_bias: scaled(value_of(self.centre), 1.0 / output).as_slice().to_vec(),
+            skip: self.skip.map(|skip| scaled(value_of(skip), input / output)),
             centred: self.centred,
             gate,
             row_scale: RowScale::None,
         };
         if free {
-            dictionary.fold(norms);
+            dictionary.fold(&norms);
         }
         dictionary
     }
+}
+
+/// θ, without what Adam remembers of it.
+fn value_of(learned: Learned) -> Matrix {
+    learned.value
+}
+
+fn scaled(mut matrix: Matrix, factor: f32) -> Matrix {
+    matrix.as_mut_slice().iter_mut().for_each(|value| *value *= factor);
+    matrix
 }

@@ -24,6 +24,9 @@ use super::{control, resample, top_k};
 use crate::compute::{Matrix, Sifted, Wanted, column_sums, multiply, multiply_add, subtract};
 use crate::random::Random;
 
+/// Rows of a batch of which L0 at τ is measured: a part of the cost of a step.
+const MEASURED_ROWS: usize = 1024;
+
 /// Where a dictionary stands, beside its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Standing {
@@ -120,16 +123,17 @@ impl Learner {
 
     /// Draws the dead latents anew from the batch that was learned from.
     fn resample(&mut self, desk: &Desk, x: &Matrix, target: &Matrix) {
-        let (after, silent) = (self.options.dead_after, &mut self.standing.silent_for);
+        let (after, silent) = (self.options.dead_after, &self.standing.silent_for);
         let dead: Vec<usize> = (0..silent.len()).filter(|&own| silent[own] >= after).collect();
-        dead.iter().for_each(|&latent| silent[latent] = 0);
         let input = if self.centred { &desk.centred } else { x };
         let batch = resample::Batch { input, target, output: &desk.output };
         let first = first_number(&self.options);
         let mut random = Random::numbered(self.options.seed, "resample", &[self.standing.steps]);
         let length = first_length(self.options.norm());
         let length = self.to_itself.then_some(length);
-        resample::resample(&mut self.parameters, &dead, &batch, (length, first), &mut random);
+        let begin = (length, first);
+        let begun = resample::resample(&mut self.parameters, &dead, &batch, begin, &mut random);
+        dead[..begun].iter().for_each(|&latent| self.standing.silent_for[latent] = 0);
     }
 
     /// Forward and back to the codes; says also what the rows tell c.
@@ -248,6 +252,21 @@ impl Learner {
                 None
             }
         }
+    }
+
+    /// Codes of a row at τ, mean over the first rows of a batch, where τ is learned.
+    pub(super) fn l0_at_threshold(&self, desk: &mut Desk, x: &Matrix) -> Option<f64> {
+        let threshold = self.standing.threshold? as f32;
+        let rows = x.rows().min(MEASURED_ROWS);
+        let values = x.as_slice()[..rows * x.cols()].to_vec();
+        let x = Matrix::from_rows(rows, x.cols(), values).ok()?;
+        let Desk { sifted, centred, .. } = desk;
+        let input = centre(&x, self.centre.value.row(0), self.centred, centred);
+        let LatentParameters { bias, norms, .. } = &self.parameters;
+        let bounds: Vec<f32> =
+            norms.iter().map(|norm| threshold / norm.max(f32::MIN_POSITIVE)).collect();
+        sifted.sift(input, self.encoder(), bias.value.as_slice(), Wanted::Above(&bounds));
+        Some(sifted.entries() as f64 / rows as f64)
     }
 
     /// From the codes to the parameters.

@@ -3,7 +3,7 @@
 use super::super::learner::{Desk, Learner};
 use super::{STILL, drawn, one_of_each, put};
 use crate::compute::{Matrix, row_norms};
-use crate::model::Autoencoder;
+use crate::model::{Autoencoder, Dictionary};
 use crate::train::dictionary::{
     DecoderNorm, DictionaryOptions, DictionaryRecord, DictionaryTask, DictionaryTraining,
     fit_dictionaries,
@@ -16,13 +16,20 @@ fn times(matrix: &Matrix, factor: f32) -> Matrix {
 }
 
 /// `Σ‖t − y‖²` and the codes that are not zero, as the learner has them of scaled rows and as what is kept
-/// has them of the rows themselves.
-fn compare(what: &str, learner: &mut Learner, x: &Matrix, target: &Matrix, scales: [f32; 2]) {
+/// has them of the rows themselves; says what is kept.
+fn compare(
+    what: &str,
+    mut learner: Learner,
+    x: &Matrix,
+    target: &Matrix,
+    scales: [f32; 2],
+) -> Dictionary {
     let came =
         learner.step(&mut Desk::default(), &times(x, scales[0]), &times(target, scales[1]), &STILL);
+    let l0 = learner.l0_at_threshold(&mut Desk::default(), &times(x, scales[0]));
     // A threshold is exceeded, and the least of the batch is to be among the codes.
     learner.standing.threshold = learner.standing.threshold.map(|own| own * (1.0 - 1e-5));
-    let kept = learner.dictionary(scales);
+    let kept = learner.into_dictionary(scales);
     let rebuilt = kept.reconstruct(x).expect("fits");
     let pairs = rebuilt.as_slice().iter().zip(target.as_slice());
     let scale = f64::from(scales[1]);
@@ -31,6 +38,11 @@ fn compare(what: &str, learner: &mut Learner, x: &Matrix, target: &Matrix, scale
     assert!(gap < 1e-5, "{what}: {residual}, not {}", came.sums.residual);
     let codes = kept.encode_sparse(x).expect("fits");
     assert_eq!(codes.entries() as u64, came.sums.active, "{what}");
+    // All that was chosen but the least, whose value τ is as far as it was not rounded.
+    let at_threshold = [1, 0].map(|least| (came.sums.active - least) as f64 / x.rows() as f64);
+    assert!(l0.is_none_or(|l0| at_threshold.contains(&l0)), "{what}: {l0:?}, {at_threshold:?}");
+    assert_eq!(l0.is_some(), what.starts_with("batch") || what.starts_with("matryoshka"), "{what}");
+    kept
 }
 
 #[test]
@@ -48,8 +60,8 @@ fn a_dictionary_says_of_rows_what_it_learned_of_scaled_ones() {
         if free {
             put(&mut learner, [("decoder", drawn("d", latents, input, 0.1).as_slice())]);
         }
-        compare(name, &mut learner, &x, &x, [0.37, 0.37]);
-        let lengths = row_norms(&learner.dictionary([0.37, 0.37]).decoder);
+        let kept = compare(name, learner, &x, &x, [0.37, 0.37]);
+        let lengths = row_norms(&kept.decoder);
         let of_one_length = lengths.iter().all(|length| (0.37 * length - 1.0).abs() < 1e-5);
         assert!(of_one_length, "{name}: {lengths:?}");
     }
@@ -73,7 +85,7 @@ fn a_transcoder_says_of_rows_what_it_learned_of_scaled_ones() {
                 ("skip", drawn("s", output, input, 0.3).as_slice()),
             ],
         );
-        compare(name, &mut learner, &x, &target, [0.37, 1.9]);
+        compare(name, learner, &x, &target, [0.37, 1.9]);
     }
 }
 
@@ -90,4 +102,19 @@ fn targets_that_are_others_are_not_centred() {
     assert!(!fit(None).expect("trains").dictionaries[0].centred);
     let refused = fit(Some(true)).expect_err("two scales have no one centre");
     assert!(refused.to_string().contains("centred"), "{refused}");
+}
+
+#[test]
+fn rows_do_not_skip_to_themselves() {
+    let x = drawn("x", 40, 6, 1.0);
+    let options = DictionaryOptions { latents: 12, k: 2.0, skip: true, ..Default::default() };
+    let fit = |targets| {
+        let (task, training) = (DictionaryTask { rows: &x, targets }, Default::default());
+        let options = std::slice::from_ref(&options);
+        fit_dictionaries(&task, options, &training, None, &mut |_: &[DictionaryRecord]| {})
+    };
+    let targets = drawn("t", 40, 6, 0.5);
+    assert!(fit(Some(&targets)).expect("trains").dictionaries[0].skip.is_some());
+    let refused = fit(None).expect_err("a skip alone gives the rows back").to_string();
+    assert!(refused.contains("give --target PATH"), "{refused}");
 }
