@@ -8,6 +8,7 @@ pub(crate) mod evaluate;
 pub(crate) mod faces;
 pub(crate) mod finetune;
 pub(crate) mod fit;
+pub(crate) mod harvest;
 mod language;
 pub(crate) mod lm;
 pub(crate) mod predict;

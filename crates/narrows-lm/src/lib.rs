@@ -5,7 +5,9 @@
 //! `text → model → basis → harvest → …`.
 
 pub mod basis;
+pub mod harvest;
 pub mod model;
+pub mod source;
 pub mod splice;
 pub mod text;
 

@@ -14,6 +14,10 @@ impl NormWeights {
     pub(crate) fn apply(&self, rows: &Matrix, norm: RowNorm, epsilon: f32, out: &mut Matrix) {
         normalise_rows_into(rows, norm, epsilon, &self.gamma, &self.beta, out);
     }
+
+    pub(crate) fn numbers(&self) -> [&[f32]; 2] {
+        [&self.gamma, &self.beta]
+    }
 }
 
 /// A product with a bias: `y = x·Wᵀ + b`, W `(out, in)`.
@@ -45,8 +49,8 @@ impl Projection {
         });
     }
 
-    fn parameters(&self) -> usize {
-        self.weight.as_slice().len() + self.bias.len()
+    fn numbers(&self) -> [&[f32]; 2] {
+        [self.weight.as_slice(), &self.bias]
     }
 }
 
@@ -64,12 +68,13 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    pub(crate) fn parameters(&self) -> usize {
-        let norms = [&self.attention_norm, &self.mlp_norm];
-        let norms: usize = norms.iter().map(|norm| norm.gamma.len() + norm.beta.len()).sum();
+    /// All that was learned, in a fixed order.
+    pub(crate) fn numbers(&self) -> Vec<&[f32]> {
         let products = [&self.queries, &self.attention, &self.into_mlp, &self.out_of_mlp];
-        let products = products.into_iter().chain(&self.gated);
-        norms + products.map(Projection::parameters).sum::<usize>()
+        let products = products.into_iter().chain(&self.gated).flat_map(Projection::numbers);
+        let norms =
+            [&self.attention_norm, &self.mlp_norm].into_iter().flat_map(NormWeights::numbers);
+        norms.chain(products).collect()
     }
 }
 

@@ -82,8 +82,21 @@ impl LanguageModel {
         let Parameters { embedding, positions, blocks, norm, unembedding } = &self.parameters;
         let of = |matrix: &Matrix| matrix.as_slice().len();
         let ends = of(embedding) + positions.as_ref().map_or(0, of);
-        let ends = ends + unembedding.as_ref().map_or(0, of) + norm.gamma.len() + norm.beta.len();
-        ends + blocks.iter().map(Block::parameters).sum::<usize>()
+        let ends = ends + unembedding.as_ref().map_or(0, of);
+        let others = norm.numbers().into_iter().chain(blocks.iter().flat_map(Block::numbers));
+        ends + others.map(<[f32]>::len).sum::<usize>()
+    }
+
+    /// Adds what the model is made like and every parameter to a hash.
+    pub(crate) fn hash_into(&self, hasher: &mut blake3::Hasher) {
+        let Parameters { embedding, positions, blocks, norm, unembedding } = &self.parameters;
+        hasher.update(format!("{:?}", self.architecture).as_bytes());
+        let mut add = |values: &[f32]| {
+            hasher.update(bytemuck::cast_slice(values));
+        };
+        let ends = [Some(embedding), positions.as_ref(), unembedding.as_ref()];
+        ends.into_iter().flatten().for_each(|matrix| add(matrix.as_slice()));
+        norm.numbers().into_iter().chain(blocks.iter().flat_map(Block::numbers)).for_each(add);
     }
 
     /// Refuses windows that the model cannot take.

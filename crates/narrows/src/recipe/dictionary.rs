@@ -58,6 +58,41 @@ pub struct ActivationTable {
     pub path: Option<String>,
     /// Rows that the rows are to be turned into: a transcoder.
     pub target: Option<String>,
+    /// In place of a path: a language model, of which rows are computed while they are learned from.
+    pub lm: Option<LanguageModelRows>,
+}
+
+/// Rows at one place of a language model that reads text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LanguageModelRows {
+    /// The folder of the model.
+    pub model: String,
+    /// The files that it reads.
+    pub text: Vec<String>,
+    /// The place, such as `blocks.2.residual_post`.
+    pub tap: String,
+    /// Tokens of a window; none: 256, or as many as the model takes.
+    #[serde(default)]
+    pub context: Option<usize>,
+    /// The key of the text in a line of jsonl.
+    #[serde(default = "LanguageModelRows::usual_field")]
+    pub field: String,
+    /// Whether letters are made small.
+    #[serde(default)]
+    pub lowercase: bool,
+    /// Whether the token that begins a text is left out before documents.
+    #[serde(default)]
+    pub no_begin: bool,
+    /// Whether rows of that token are learned from too.
+    #[serde(default)]
+    pub keep_begin: bool,
+}
+
+impl LanguageModelRows {
+    fn usual_field() -> String {
+        "text".to_owned()
+    }
 }
 
 /// The kind of model.
@@ -197,7 +232,7 @@ impl DictionaryRecipe {
         read_by(key).is_none_or(|kinds| kinds.contains(&kind))
     }
 
-    /// Opens the rows, and the targets where it names them.
+    /// Opens the rows, and the targets where it names them; not those of a language model.
     ///
     /// # Errors
     /// If it names none, or they cannot be read.

@@ -12,8 +12,11 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use dictionary::{ActivationTable, DictionaryModel, DictionaryRecipe, OnlyDictionary};
+pub use dictionary::{
+    ActivationTable, DictionaryModel, DictionaryRecipe, LanguageModelRows, OnlyDictionary,
+};
 pub use finetune::Finetune;
+pub use reading::lay_over;
 pub use tables::{
     CorruptionKind, CorruptionTable, DataTable, Kind, ModelTable, ObjectiveTable, SparsityKind,
     SparsityTable, StoreyKind, StoreyTable,

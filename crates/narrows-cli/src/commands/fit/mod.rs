@@ -3,6 +3,7 @@
 mod again;
 mod dictionary;
 mod keys;
+mod language;
 mod rates;
 mod settings;
 mod storeys;
@@ -27,7 +28,7 @@ use serde_json::{Map, Value, json};
 use super::{Output, Screen, figure, size};
 
 pub(super) use again::{command, dictionary_command, unusual};
-pub(super) use settings::sets;
+pub(super) use settings::{read_recipe, sets};
 use watch::tell_replaced;
 pub(super) use watch::{Asked, Left, Watch, begun, tell_unfinished};
 
@@ -62,6 +63,9 @@ pub(super) use watch::{Asked, Left, Watch, begun, tell_unfinished};
 ///
 /// narrows fit --model dictionary --sweep "k=16,32,64; seed=0..2" --data stores/resid3 --out runs/sweep
 ///
+/// narrows fit --model dictionary --lm pythia-70m --text pile.jsonl.gz --tap blocks.3.residual_post
+/// --out runs/live
+///
 /// narrows fit --resume --out runs/sae
 #[derive(Debug, Args)]
 pub(crate) struct FitArgs {
@@ -92,6 +96,8 @@ pub(crate) struct FitArgs {
     /// Dictionaries: rows that those of --data are to be turned into, one for each: makes a transcoder
     #[arg(long, value_name = "PATH")]
     target: Option<String>,
+    #[command(flatten)]
+    language: language::LanguageArgs,
     /// Dictionaries: train one with each combination of these values of keys of `dictionary`, as in
     /// "kind=relu; alpha=1e-4..1e-2 log 8; width=4x,8x; seed=0..4": a list, whole numbers with both ends, or
     /// so many values between two (log or linear). alpha is sparsity_weight, width is latents. Combinations that come
@@ -133,6 +139,10 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
     let settings = settings::settings(&args)?;
     if let Some(settings) = dictionary::meant(&args, &settings)? {
         return dictionary::run(&args, &settings);
+    }
+    if args.language.is_given() {
+        let (expected, remedy) = ("dictionaries where --lm is given", "add --model dictionary");
+        return Err(Error::mistake("fit", expected, "another model", remedy).into());
     }
     if args.unverified {
         let expected = "dictionaries where --unverified is given";

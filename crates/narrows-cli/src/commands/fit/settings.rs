@@ -6,7 +6,7 @@ use narrows::Error;
 use narrows::Result;
 use serde_json::{Map, Value, json};
 
-use super::FitArgs;
+use super::{FitArgs, language};
 
 /// The recipe file, then the options, then --set.
 pub(super) fn settings(args: &FitArgs) -> Result<Value> {
@@ -27,6 +27,10 @@ pub(super) fn settings(args: &FitArgs) -> Result<Value> {
     give("data.colour", json!(args.colour));
     give("data.resize", json!(args.resize));
     give("data.target", json!(args.target));
+    give("data.lm", args.language.settings());
+    if args.language.is_given() {
+        give("train.shuffle", language::shuffle());
+    }
     give("sweep", json!(args.sweep));
     give("prepare.missing", json!(args.missing));
     give("seed", json!(args.seed));
@@ -52,7 +56,7 @@ fn lay_over(settings: &mut Value, texts: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn read_recipe(path: &PathBuf) -> Result<Value> {
+pub(in super::super) fn read_recipe(path: &PathBuf) -> Result<Value> {
     let text = std::fs::read_to_string(path).map_err(|error| Error::read(path, error))?;
     let recipe = toml::from_str::<Value>(&text).map_err(|error| {
         Error::bad_file(

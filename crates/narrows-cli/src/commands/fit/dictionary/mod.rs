@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::dictionaries::verify;
 use super::watch::{Asked, Left, begun, other_settings, tell_replaced, with_command};
-use super::{FitArgs, Screen};
+use super::{FitArgs, Screen, language};
 use watch::Watch;
 
 /// The settings, if they ask for dictionaries: as they are, or of the training that is to go on.
@@ -63,7 +63,10 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
     if !args.resume {
         tell_replaced(&args.out, &args.output);
     }
-    let (rows, targets) = recipe.open()?;
+    let (rows, targets) = match &recipe.data.lm {
+        Some(lm) => (language::open(lm, &recipe, &args.output)?, None),
+        None => recipe.open()?,
+    };
     let options = recipe.dictionaries(rows.rows.dim())?;
     if args.verbose {
         let threads = narrows::compute::threads();

@@ -89,6 +89,10 @@ const KEYS: &[(&str, &str)] = &[
     ("seed", "seed of everything random"),
     ("data.path", "a folder of shards, an activation cache, npy, safetensors, demo:superposition"),
     ("data.target", "rows that they are to be turned into: a transcoder"),
+    (
+        "data.lm",
+        "or { model = \"DIR\", text = [\"FILE\"], tap = \"blocks.2.residual_post\" }: see --lm",
+    ),
     ("sweep", "what each dictionary is made with in turn: \"k=16,32; width=4x,8x; seed=0..4\""),
     ("dictionary.kind", "batchtopk, topk, matryoshka, jumprelu, relu, gated"),
     ("dictionary.latents", "a number, or a multiple of the columns"),
