@@ -7,9 +7,12 @@
 pub mod basis;
 pub mod harvest;
 pub mod model;
+pub mod patching;
 pub mod source;
 pub mod splice;
+pub mod steer;
 pub mod text;
+pub mod tree;
 
 pub use basis::Basis;
 pub use model::{Hook, LanguageModel, Pass, Site, Tap};
