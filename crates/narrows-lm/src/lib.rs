@@ -5,6 +5,8 @@
 //! `text → model → basis → harvest → …`.
 
 pub mod basis;
+pub mod interpret;
+pub mod lexical;
 pub mod model;
 pub mod text;
 
