@@ -57,6 +57,14 @@ impl Basis {
         }
     }
 
+    /// The directions and how many codes of a row are kept, if it is directions.
+    pub fn as_frame(&self) -> Option<(&Frame, usize)> {
+        match &self.kind {
+            Kind::Dictionary(_) => None,
+            Kind::Frame { frame, most } => Some((frame, *most)),
+        }
+    }
+
     /// Columns d of a row.
     pub fn dim(&self) -> usize {
         self.directions().cols()

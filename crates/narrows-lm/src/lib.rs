@@ -6,6 +6,8 @@
 
 pub mod basis;
 pub mod harvest;
+pub mod interpret;
+pub mod lexical;
 pub mod model;
 pub mod patching;
 pub mod source;

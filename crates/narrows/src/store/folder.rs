@@ -20,6 +20,7 @@ pub(super) const DICTIONARIES: &str = "dictionaries";
 const SCORES: &str = "scores.json";
 const PICTURES: &str = "pictures.json";
 const EXCHANGED: &str = "cfg.json";
+const STUDY: &str = "study.json";
 
 /// What it writes into a run.
 const RUN: &[&str] =
@@ -38,6 +39,8 @@ pub enum Folder {
     Pictures,
     /// A sparse dictionary for another library, by [`super::exchange::write`].
     Dictionary,
+    /// A study of a language model.
+    Study,
 }
 
 /// The list of a folder of pictures.
@@ -48,8 +51,14 @@ struct Listed {
 }
 
 impl Folder {
-    const ALL: [Self; 5] =
-        [Self::Run, Self::Faces, Self::FacesEvaluation, Self::Pictures, Self::Dictionary];
+    const ALL: [Self; 6] = [
+        Self::Run,
+        Self::Faces,
+        Self::FacesEvaluation,
+        Self::Pictures,
+        Self::Dictionary,
+        Self::Study,
+    ];
 
     /// How a message calls it.
     fn name(self) -> &'static str {
@@ -59,6 +68,7 @@ impl Folder {
             Self::FacesEvaluation => "folder of `narrows faces evaluate`",
             Self::Pictures => "folder of rebuilt pictures",
             Self::Dictionary => "dictionary for another library",
+            Self::Study => "folder of `narrows study`",
         }
     }
 
@@ -76,6 +86,7 @@ impl Folder {
             Self::Dictionary => read_json(&folder.join(EXCHANGED)).is_ok_and(|cfg: Value| {
                 cfg["narrows_version"].is_string() || cfg["metadata"]["narrows_version"].is_string()
             }),
+            Self::Study => says(STUDY).is_some_and(|study| study["layers"].is_array()),
         }
     }
 
@@ -87,12 +98,13 @@ impl Folder {
             Self::FacesEvaluation => &[SCORES, "report.html", "pictures"],
             Self::Pictures => &[PICTURES],
             Self::Dictionary => &[EXCHANGED, "sae_weights.safetensors", "sae.safetensors"],
+            Self::Study => &[STUDY, "report.html"],
         };
         let listed = match self {
             Self::Pictures => read_json(&folder.join(PICTURES))
                 .map(|list: Listed| list.pictures)
                 .unwrap_or_default(),
-            Self::Run => of_dictionaries(folder),
+            Self::Run | Self::Study => of_dictionaries(folder),
             _ => Vec::new(),
         };
         names.iter().map(PathBuf::from).chain(listed).collect()
