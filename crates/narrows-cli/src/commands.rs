@@ -15,6 +15,7 @@ pub(crate) mod predict;
 pub(crate) mod report;
 mod sample;
 pub(crate) mod shards;
+pub(crate) mod study;
 mod table;
 pub(crate) mod transform;
 

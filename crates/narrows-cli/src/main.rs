@@ -11,7 +11,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    convert, data, evaluate, faces, finetune, fit, harvest, lm, predict, report, shards, transform,
+    convert, data, evaluate, faces, finetune, fit, harvest, lm, predict, report, shards, study,
+    transform,
 };
 
 /// Learn narrow representations of data, fast, and prove what was learned
@@ -44,6 +45,7 @@ enum Command {
     Convert(convert::ConvertArgs),
     Lm(lm::LmArgs),
     Harvest(harvest::HarvestArgs),
+    Study(study::StudyArgs),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => convert::run(args),
         Command::Lm(args) => lm::run(args),
         Command::Harvest(args) => harvest::run(&args),
+        Command::Study(args) => study::run(&args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     // An error of the library already tells its cause.

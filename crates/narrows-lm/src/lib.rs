@@ -13,6 +13,7 @@ pub mod patching;
 pub mod source;
 pub mod splice;
 pub mod steer;
+pub mod study;
 pub mod text;
 pub mod tree;
 

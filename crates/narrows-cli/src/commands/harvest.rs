@@ -174,7 +174,7 @@ fn text_bytes(files: &[PathBuf]) -> u64 {
 }
 
 /// Is true once the person wants it to stop; a second time stops at once.
-fn stop_signal() -> narrows::Result<Arc<AtomicBool>> {
+pub(super) fn stop_signal() -> narrows::Result<Arc<AtomicBool>> {
     let stopped = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         flag::register_conditional_shutdown(signal, 130, Arc::clone(&stopped))

@@ -1,0 +1,207 @@
+//! What a study is told.
+
+use narrows::data::did_you_mean;
+use narrows::recipe::{DictionaryRecipe, lay_over};
+use narrows::{Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// The dictionaries of a study, and what is done with them.
+///
+/// ```toml
+/// sweep = "alpha=0.03..1 log 6; width=1x,2x,4x"     # as in a recipe of dictionaries
+/// [dictionary]
+/// kind = "relu"
+/// [study]
+/// layers = [1, 2]
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudyRecipe {
+    /// What is learned at every layer.
+    pub dictionaries: DictionaryRecipe,
+    /// What is done with it.
+    pub study: StudyTable,
+}
+
+/// The table `[study]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StudyTable {
+    /// Blocks after which the residual stream is taken apart; none: every one.
+    pub layers: Vec<usize>,
+    /// Tokens of a window, at most as many as the model takes.
+    pub context: usize,
+    /// Tokens of the text that are read, at most; none: all.
+    pub tokens: Option<usize>,
+    /// How often the rows are learned from.
+    pub passes: u64,
+    /// The share of the windows on which dictionaries are chosen, rules and baselines fitted.
+    pub choosing: f64,
+    /// The share of the windows on which everything is reported, once.
+    pub testing: f64,
+    /// The fraction of variance that the chosen dictionary may lose.
+    pub fraction_variance_unexplained: f64,
+    /// Features of each basis whose lexical score is measured.
+    pub features: usize,
+    /// Pairs of prompts of the patching experiment.
+    pub pairs: usize,
+    /// The block after which features are patched; by default the one in the middle.
+    pub patch_layer: Option<usize>,
+    /// How many sparsity weights are patched, beside the chosen one.
+    pub patched_weights: usize,
+}
+
+impl Default for StudyTable {
+    fn default() -> Self {
+        Self {
+            layers: Vec::new(),
+            context: 256,
+            tokens: None,
+            passes: 4,
+            choosing: 0.1,
+            testing: 0.2,
+            fraction_variance_unexplained: 0.1,
+            features: 200,
+            pairs: 60,
+            patch_layer: None,
+            patched_weights: 3,
+        }
+    }
+}
+
+impl StudyRecipe {
+    /// What a study is unless one says otherwise: the dictionaries of Cunningham et al., tied, with L1.
+    pub fn usual() -> Value {
+        json!({
+            "model": {"kind": "dictionary"},
+            "sweep": "alpha=0.01..0.6 log 6; width=1x,2x,4x",
+            "dictionary": {"kind": "relu", "tied": true, "dead_after": 50_000},
+            "train": {"batch_size": 1024, "learning_rate": 1e-3, "scale": true},
+            "study": StudyTable::default(),
+        })
+    }
+
+    /// The same in about a minute, for a first look.
+    pub fn quick() -> Value {
+        let mut usual = Self::usual();
+        usual["sweep"] = json!("alpha=0.02,0.1,0.5; width=1x,2x");
+        usual["study"]["tokens"] = json!(60_000);
+        usual["study"]["features"] = json!(40);
+        usual["study"]["pairs"] = json!(16);
+        usual["study"]["patched_weights"] = json!(1);
+        usual
+    }
+
+    /// Lays what was given over what is usual.
+    ///
+    /// # Errors
+    /// If a key is unknown, named with the nearest one, or a value does not fit.
+    pub fn from_value(usual: Value, given: &Value) -> Result<Self> {
+        let mut whole = usual;
+        if let Some(tables) = given.as_object() {
+            for (key, value) in tables {
+                lay_over(&mut whole[key], value);
+            }
+        }
+        let table = whole["study"].take();
+        if let Some(whole) = whole.as_object_mut() {
+            whole.remove("study");
+        }
+        let study = read_table(&table)?;
+        let dictionaries = DictionaryRecipe::from_value(&whole)?;
+        if dictionaries.data.path.is_some() || dictionaries.data.target.is_some() {
+            return Err(Error::mistake(
+                "read the recipe",
+                "no [data]: a study harvests its rows",
+                "data.path or data.target",
+                "leave them out",
+            ));
+        }
+        let recipe = Self { dictionaries, study };
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// Everything that it says, as it can be read again.
+    pub fn to_value(&self) -> Value {
+        let mut whole = json!(self.dictionaries);
+        if let Some(whole) = whole.as_object_mut() {
+            whole.remove("data");
+        }
+        whole["study"] = json!(self.study);
+        whole
+    }
+
+    fn check(&self) -> Result<()> {
+        let StudyTable { choosing, testing, passes, features, pairs, .. } = self.study;
+        let share = |value: f64| value > 0.0 && value < 1.0;
+        let checks = [
+            (share(choosing) && share(testing), "choosing and testing", "parts of 1"),
+            (choosing + testing < 0.9, "choosing and testing", "less than 0.9 together"),
+            (passes > 0, "passes", "at least 1"),
+            (features > 1, "features", "at least 2"),
+            (pairs > 3, "pairs", "at least 4"),
+            (self.study.context > 7, "context", "at least 8"),
+            (
+                self.study.fraction_variance_unexplained > 0.0,
+                "fraction_variance_unexplained",
+                "above 0",
+            ),
+        ];
+        match checks.iter().find(|(holds, ..)| !holds) {
+            None => Ok(()),
+            Some((_, key, expected)) => Err(Error::mistake(
+                "read the recipe",
+                format!("`study`: {key} of {expected}"),
+                "another value",
+                "change it",
+            )),
+        }
+    }
+}
+
+fn read_table(table: &Value) -> Result<StudyTable> {
+    let known = json!(StudyTable::default());
+    let names = || known.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+    let unknown = table.as_object().into_iter().flatten().find(|(key, _)| known.get(key).is_none());
+    if let Some((key, _)) = unknown {
+        return Err(Error::mistake(
+            "read the recipe",
+            "a key of [study]",
+            format!("'{key}'"),
+            did_you_mean(key, names()),
+        ));
+    }
+    serde_json::from_value(table.clone()).map_err(|error| {
+        Error::mistake(
+            "read the recipe",
+            "values that fit the keys of [study]",
+            error.to_string(),
+            "`narrows study --print-recipe` shows every key with its default",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_usual_can_be_read_and_read_again() {
+        for usual in [StudyRecipe::usual(), StudyRecipe::quick()] {
+            let recipe = StudyRecipe::from_value(usual, &json!({})).unwrap();
+            let again = StudyRecipe::from_value(recipe.to_value(), &json!({})).unwrap();
+            assert_eq!(recipe, again);
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_named_with_the_nearest() {
+        let error = StudyRecipe::from_value(StudyRecipe::usual(), &json!({"study": {"layer": 1}}));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("'layer'; did you mean 'layers'?"), "{error}");
+        let error = StudyRecipe::from_value(StudyRecipe::usual(), &json!({"data": {"path": "a"}}));
+        assert!(error.unwrap_err().to_string().contains("a study harvests its rows"));
+    }
+}
