@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use harness::{Desk, json};
-use narrows::Random;
 use narrows::data::ShardElement;
+use narrows::random::Random;
 use narrows::store::{ShardOptions, ShardWriter};
 
 fn model(name: &str) -> String {

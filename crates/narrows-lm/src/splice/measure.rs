@@ -179,8 +179,9 @@ impl Splice<'_> {
     pub fn rows(&self, windows: &Windows, most: usize) -> Result<Matrix> {
         let (mut found, mut pass) = (Vec::new(), Pass::default());
         let d = self.tap.width(&self.model.architecture);
+        let numbers = most.saturating_mul(d);
         for part in parts(windows) {
-            if found.len() >= most * d {
+            if found.len() >= numbers {
                 break;
             }
             let part = windows.part(part);
@@ -189,7 +190,7 @@ impl Splice<'_> {
             let kept = left.iter().enumerate().filter(|(_, left)| !**left);
             kept.for_each(|(row, _)| found.extend_from_slice(rows.row(row)));
         }
-        found.truncate(most * d);
+        found.truncate(numbers);
         Matrix::from_rows(found.len() / d, d, found)
     }
 

@@ -17,8 +17,8 @@
 //!
 //! Source: A. Karvonen et al., `SAEBench` (2025), whose loss recovered is that of zero ablation;
 //! H. Cunningham et al., Sparse autoencoders find highly interpretable features in language models (2023).
-//! Differs from: `SAELens` and `SAEBench` also replace, or zero, the row of the token that begins a text
-//! unless told not to.
+//! Differs from: `SAELens` leaves such rows out of reconstructions too, but its zero ablation takes every row,
+//! and its means leave out what is predicted from them.
 
 mod baselines;
 mod compare;
