@@ -11,13 +11,16 @@ pub(crate) mod fit;
 pub(crate) mod harvest;
 mod language;
 pub(crate) mod lm;
+pub(crate) mod patch;
 pub(crate) mod predict;
 pub(crate) mod report;
 mod sample;
 pub(crate) mod shards;
+pub(crate) mod steer;
 pub(crate) mod study;
 mod table;
 pub(crate) mod transform;
+pub(crate) mod tree;
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};

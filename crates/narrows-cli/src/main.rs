@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    convert, data, evaluate, faces, finetune, fit, harvest, lm, predict, report, shards, study,
-    transform,
+    convert, data, evaluate, faces, finetune, fit, harvest, lm, patch, predict, report, shards, steer,
+    study, transform, tree,
 };
 
 /// Learn narrow representations of data, fast, and prove what was learned
@@ -46,6 +46,9 @@ enum Command {
     Lm(lm::LmArgs),
     Harvest(harvest::HarvestArgs),
     Study(study::StudyArgs),
+    Steer(steer::SteerArgs),
+    Patch(patch::PatchArgs),
+    Tree(tree::TreeArgs),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +68,9 @@ fn main() -> ExitCode {
         Command::Lm(args) => lm::run(args),
         Command::Harvest(args) => harvest::run(&args),
         Command::Study(args) => study::run(&args),
+        Command::Steer(args) => steer::run(args),
+        Command::Patch(args) => patch::run(&args),
+        Command::Tree(args) => tree::run(&args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     // An error of the library already tells its cause.

@@ -1,39 +1,37 @@
-//! Features turned off, held at a value, or added to, while a model runs.
+//! Features changed on the way: what the model says then.
 //!
 //! ```text
-//! x (d) a row at the tap    z (n) its codes    z' (n) the codes as they are wanted
-//! x' = x + Σⱼ (z'ⱼ − zⱼ)·Dⱼ      what the features do not tell of x stays: where nothing is wanted, x' is x
-//! x' = c + Σⱼ z'ⱼ·Dⱼ             where rows are replaced by what the features tell of them
-//!
-//! ablate z'ⱼ = 0      clamp to v z'ⱼ = v      add v z'ⱼ = zⱼ + v
+//! x (d) a row at the tap    z = codes of x    z' = codes as changed    Dⱼ (d) the direction of feature j
+//! x' = x + Σⱼ (z'ⱼ − zⱼ)·Dⱼ         what the features do not tell of x is kept
+//! x' = rebuilt from z'              with `replace`: it is not
+//! KL(p ‖ q) = Σₜ pₜ·(log pₜ − log qₜ)    p, q the next-token distributions without and with the change
 //! ```
 //!
-//! Rows of the token that begins a text stay as they are.
-//!
-//! Source: A. Templeton et al., Scaling monosemanticity (2024), for clamped features, with the error kept.
+//! Source: Cunningham et al. 2023, "Sparse Autoencoders Find Highly Interpretable Features in Language
+//! Models", section 4, for changes that keep what is not told.
 
 use std::ops::Range;
 
-use narrows::compute::{Matrix, SparseRows, add_scaled};
+use narrows::compute::{Matrix, SparseRows, log_softmax_rows};
 use narrows::{Error, Result};
 
-use crate::basis::Basis;
-use crate::model::{Hook, Tap};
 use crate::text::Windows;
+use crate::{Basis, Hook, LanguageModel, Pass, Tap};
 
-/// What becomes of a code.
+/// What is done to the code of a feature.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Action {
-    /// It is 0.
+pub enum Change {
+    /// It becomes 0.
     Ablate,
-    /// It is this.
+    /// It becomes this value.
     Clamp(f32),
-    /// It is so much more.
+    /// This value is added to it.
     Add(f32),
 }
 
-impl Action {
-    fn wanted(self, code: f32) -> f32 {
+impl Change {
+    /// The code after the change.
+    pub fn of(self, code: f32) -> f32 {
         match self {
             Self::Ablate => 0.0,
             Self::Clamp(value) => value,
@@ -42,114 +40,184 @@ impl Action {
     }
 }
 
-/// Which positions of a sequence are steered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Positions {
-    /// All of them.
-    All,
-    /// The last.
-    Last,
-    /// Some that follow each other, counted from 0.
-    Some(Range<usize>),
+/// A feature and what is done to it, as `17=ablate`, `20=clamp:8` and `3=add:4` say.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Edit {
+    /// The feature, counted from 0.
+    pub feature: u32,
+    /// What is done to it.
+    pub change: Change,
 }
 
-impl Positions {
-    fn holds(&self, position: usize, length: usize) -> bool {
-        match self {
-            Self::All => true,
-            Self::Last => position + 1 == length,
-            Self::Some(range) => range.contains(&position),
-        }
+impl std::str::FromStr for Edit {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || {
+            Error::mistake(
+                "change a feature",
+                "17=ablate, 17=clamp:8 or 17=add:4",
+                format!("'{text}'"),
+                "give the number of a feature, '=' and what is done to it",
+            )
+        };
+        let (feature, change) = text.split_once('=').ok_or_else(wrong)?;
+        let feature = feature.trim().parse().map_err(|_| wrong())?;
+        let value = |text: &str| {
+            text.parse().ok().filter(|value: &f32| value.is_finite()).ok_or_else(wrong)
+        };
+        let change = match change.split_once(':') {
+            None if change == "ablate" => Change::Ablate,
+            Some(("clamp", to)) => Change::Clamp(value(to)?),
+            Some(("add", more)) => Change::Add(value(more)?),
+            _ => return Err(wrong()),
+        };
+        Ok(Self { feature, change })
     }
 }
 
-/// Features that are steered at a tap. A hook of sequences whose tokens it was told.
+/// The rows of a sequence that are changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Places {
+    /// Every one.
+    All,
+    /// The last one.
+    Last,
+    /// Those from a place up to, without it, another.
+    Within(Range<usize>),
+}
+
+/// A hook that changes features at a tap, in a pass of one sequence.
+#[derive(Debug)]
 pub struct Steering<'a> {
-    /// What rows are told in.
-    pub basis: &'a Basis,
-    /// Where.
-    pub tap: Tap,
-    /// Each feature and what becomes of its code.
-    pub actions: Vec<(usize, Action)>,
-    /// At which positions.
-    pub positions: Positions,
-    /// Whether rows are replaced by what the features tell of them.
+    basis: &'a Basis,
+    tap: Tap,
+    edits: Vec<Edit>,
+    /// Which rows are changed.
+    pub places: Places,
+    /// Whether the first row is that of the token that begins a text, and left as it is.
+    pub begin: bool,
+    /// Whether rows are put in as the features tell them.
     pub replace: bool,
-    /// The token that begins a text.
-    pub begin: Option<u32>,
-    /// The length of a sequence, and whether its first token begins a text.
-    length: usize,
-    begins: bool,
 }
 
 impl<'a> Steering<'a> {
-    /// Steers nothing yet.
+    /// Changes features of `basis` at `tap`, in every row.
     ///
     /// # Errors
-    /// If a feature is not in the basis.
+    /// If the basis is for rows of another width, has no such feature, or a feature is named twice.
     pub fn new(
+        model: &LanguageModel,
         basis: &'a Basis,
         tap: Tap,
-        actions: Vec<(usize, Action)>,
-        begin: Option<u32>,
+        edits: Vec<Edit>,
     ) -> Result<Self> {
-        let count = basis.features();
-        if let Some((feature, _)) = actions.iter().find(|(feature, _)| *feature >= count) {
-            return Err(Error::mistake(
-                "steer",
-                format!("features 0 to {}, as '{}' has them", count - 1, basis.name),
-                feature.to_string(),
-                "give another feature",
-            ));
+        basis.check(tap.width(&model.architecture))?;
+        for (index, edit) in edits.iter().enumerate() {
+            if edit.feature as usize >= basis.features() {
+                return Err(Error::mistake(
+                    "change a feature",
+                    format!("a feature below {}, as '{}' has them", basis.features(), basis.name),
+                    edit.feature.to_string(),
+                    "give another feature",
+                ));
+            }
+            if edits[..index].iter().any(|other| other.feature == edit.feature) {
+                return Err(Error::mistake(
+                    "change a feature",
+                    "each feature once",
+                    format!("feature {} twice", edit.feature),
+                    "say once what is done to it",
+                ));
+            }
         }
-        let positions = Positions::All;
-        Ok(Self { basis, tap, actions, positions, replace: false, begin, length: 0, begins: false })
+        Ok(Self { basis, tap, edits, places: Places::All, begin: false, replace: false })
     }
 
-    /// Tells which sequences are run next: all of one length, each begun as the first is.
-    pub fn of(&mut self, windows: &Windows) {
-        self.length = windows.length;
-        self.begins = windows.tokens.first().copied() == self.begin && self.begin.is_some();
+    fn changes(&self, place: usize, length: usize) -> bool {
+        let inside = match &self.places {
+            Places::All => true,
+            Places::Last => place + 1 == length,
+            Places::Within(range) => range.contains(&place),
+        };
+        inside && !(self.begin && place == 0)
     }
 
-    fn steered(&self, row: usize, length: usize) -> bool {
-        let position = row % length;
-        !(self.begins && position == 0) && self.positions.holds(position, length)
+    /// The codes of a row after the changes, and what was added to those that were changed.
+    fn changed(&self, indices: &[u32], values: &[f32]) -> (Vec<(u32, f32)>, Vec<(u32, f32)>) {
+        let mut codes: Vec<(u32, f32)> =
+            indices.iter().copied().zip(values.iter().copied()).collect();
+        let mut added = Vec::new();
+        for edit in &self.edits {
+            let at = codes.iter().position(|(feature, _)| *feature == edit.feature);
+            let before = at.map_or(0.0, |at| codes[at].1);
+            let after = edit.change.of(before);
+            if after != before {
+                added.push((edit.feature, after - before));
+            }
+            match at {
+                Some(at) => codes[at].1 = after,
+                None => codes.push((edit.feature, after)),
+            }
+        }
+        codes.retain(|(_, code)| *code != 0.0);
+        codes.sort_unstable_by_key(|(feature, _)| *feature);
+        (codes, added)
     }
 }
 
 impl Hook for Steering<'_> {
     fn wants(&self, tap: Tap) -> bool {
-        self.tap == tap
+        self.tap == tap && (self.replace || !self.edits.is_empty())
     }
 
     fn at(&mut self, _tap: Tap, rows: &mut Matrix) -> Result<()> {
-        // In generation a sequence is alone, and grows.
-        let length = if self.length == 0 { rows.rows() } else { self.length };
+        let (length, width) = (rows.rows(), rows.cols());
         let codes = self.basis.encode(rows)?;
-        let rebuilt = self.replace.then(|| self.basis.rebuild(&codes, rows)).transpose()?;
-        let columns = rows.cols();
-        for (row, values) in rows.as_mut_slice().chunks_exact_mut(columns).enumerate() {
-            if !self.steered(row, length) {
+        let mut after = SparseRows::new(codes.cols());
+        let mut added = Vec::with_capacity(length);
+        for place in 0..length {
+            let (indices, values) = codes.row(place);
+            let (changed, more) = self.changed(indices, values);
+            after.push_row(changed);
+            added.push(more);
+        }
+        let rebuilt = if self.replace { Some(self.basis.rebuild(&after, rows)?) } else { None };
+        let places = rows.as_mut_slice().chunks_mut(width).enumerate();
+        for (place, row) in places.filter(|(place, _)| self.changes(*place, length)) {
+            if let Some(rebuilt) = &rebuilt {
+                row.copy_from_slice(rebuilt.row(place));
                 continue;
             }
-            if let Some(rebuilt) = &rebuilt {
-                values.copy_from_slice(rebuilt.row(row));
-            }
-            for &(feature, action) in &self.actions {
-                let code = code_of(&codes, row, feature);
-                let change = action.wanted(code) - code;
-                if change != 0.0 {
-                    add_scaled(values, change, self.basis.directions().row(feature));
-                }
+            for &(feature, more) in &added[place] {
+                let direction = self.basis.directions().row(feature as usize);
+                row.iter_mut().zip(direction).for_each(|(x, d)| *x += more * d);
             }
         }
         Ok(())
     }
 }
 
-/// The code of a feature in a row, 0 where it has none.
-pub fn code_of(codes: &SparseRows, row: usize, feature: usize) -> f32 {
-    let (features, values) = codes.row(row);
-    features.binary_search(&(feature as u32)).map_or(0.0, |place| values[place])
+/// The logarithms of the probabilities of the token after `tokens`, with `hook` on the way.
+///
+/// # Errors
+/// If the tokens do not fit the model, and those of `hook`.
+pub fn next_token(model: &LanguageModel, tokens: &[u32], hook: &mut dyn Hook) -> Result<Vec<f32>> {
+    model.check_length(tokens.len())?;
+    model.check_tokens(tokens)?;
+    let mut pass = Pass::default();
+    model.run(&Windows::new(tokens.to_vec(), tokens.len()), &mut pass, hook)?;
+    let last = pass.rows.row(tokens.len() - 1).to_vec();
+    let last = Matrix::from_rows(1, last.len(), last)?;
+    let (mut normed, mut logits) = (Matrix::default(), Matrix::default());
+    model.last_norm(&last, &mut normed);
+    model.logits(&normed, &mut logits);
+    log_softmax_rows(&mut logits);
+    Ok(logits.row(0).to_vec())
+}
+
+/// KL(p ‖ q) of two distributions told by their logarithms, in nats.
+pub fn divergence(log_p: &[f32], log_q: &[f32]) -> f64 {
+    let terms = log_p.iter().zip(log_q).map(|(&p, &q)| (f64::from(p), f64::from(q)));
+    terms.filter(|(p, _)| *p > f64::NEG_INFINITY).map(|(p, q)| p.exp() * (p - q)).sum()
 }

@@ -20,7 +20,6 @@ use serde::Serialize;
 
 use crate::basis::Basis;
 use crate::model::{Hook, LanguageModel, Pass, Tap};
-use crate::steer::code_of;
 use crate::text::Windows;
 
 /// Windows in which a feature is looked at.
@@ -123,6 +122,12 @@ pub fn causes(
         }
     }
     Ok(node)
+}
+
+/// The code of a feature in a row, 0 where it has none.
+fn code_of(codes: &SparseRows, row: usize, feature: usize) -> f32 {
+    let (features, values) = codes.row(row);
+    features.binary_search(&(feature as u32)).map_or(0.0, |place| values[place])
 }
 
 /// The mean and its standard error.

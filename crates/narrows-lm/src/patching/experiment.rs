@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::pairs::{Pair, check_pairs};
 use crate::basis::Basis;
 use crate::model::{LanguageModel, NoHook, Pass, Site, Tap};
+use crate::steer::divergence;
 use crate::text::Windows;
 
 /// Tokens that go on from the tap at once.
@@ -220,8 +221,7 @@ impl<'a> Experiment<'a> {
                 .collect();
             let logs = self.go_on(&sequences, &mut pass)?;
             for (place, (pair, _)) in chunk.iter().enumerate() {
-                let wanted = self.pairs[*pair].wanted.iter().zip(logs.row(place));
-                let kl = wanted.map(|(&p, &q)| f64::from(p).exp() * f64::from(p - q)).sum();
+                let kl = divergence(&self.pairs[*pair].wanted, logs.row(place));
                 found.push((kl, patched[place].1));
             }
         }

@@ -8,12 +8,11 @@
 //! Only prompts that the model can do are taken: the right pronoun has to be more likely than the other.
 
 use narrows::Result;
-use narrows::compute::Matrix;
 use narrows::random::Random;
 
 use super::pairs::Pair;
-use crate::model::{LanguageModel, NoHook, Pass};
-use crate::text::Windows;
+use crate::model::{LanguageModel, NoHook};
+use crate::steer::next_token;
 
 const GIRLS: &[&str] =
     &["lily", "sara", "mia", "anna", "emma", "lucy", "amy", "sue", "jane", "molly"];
@@ -50,7 +49,7 @@ pub fn pronoun_pairs(
 ) -> Result<(Vec<Pair>, Ability)> {
     let capitalised = knows_capitals(model)?;
     let [she, he] = [pronoun(model, "she")?, pronoun(model, "he")?];
-    let (mut pairs, mut pass) = (Vec::new(), Pass::default());
+    let mut pairs = Vec::new();
     let mut ability = Ability { prompts: 0, right: 0.0, share: 0.0 };
     let mut places: Vec<(usize, usize, usize)> = Vec::new();
     for template in 0..TEMPLATES.len() {
@@ -68,8 +67,8 @@ pub fn pronoun_pairs(
         let (base, target) = (text(GIRLS[girl], "girl"), text(BOYS[boy], "boy"));
         let Ok(pair) = Pair::new(model, &base, &target) else { continue };
         let shares = [
-            share_of(model, &pair.base, she, he, &mut pass)?,
-            share_of(model, &pair.target, he, she, &mut pass)?,
+            share_of(model, &pair.base, she, he)?,
+            share_of(model, &pair.target, he, she)?,
         ];
         for share in shares {
             ability.prompts += 1;
@@ -122,19 +121,8 @@ fn pronoun(model: &LanguageModel, word: &str) -> Result<u32> {
 }
 
 /// The share of `right` among `right` and `other` after a prompt.
-fn share_of(
-    model: &LanguageModel,
-    prompt: &[u32],
-    right: u32,
-    other: u32,
-    pass: &mut Pass,
-) -> Result<f64> {
-    model.run(&Windows::new(prompt.to_vec(), prompt.len()), pass, &mut NoHook)?;
-    let last = pass.rows.row(prompt.len() - 1).to_vec();
-    let last = Matrix::from_rows(1, last.len(), last)?;
-    let (mut normed, mut logits) = (Matrix::default(), Matrix::default());
-    model.last_norm(&last, &mut normed);
-    model.logits(&normed, &mut logits);
-    let logit = |token: u32| f64::from(logits.row(0)[token as usize]);
-    Ok(1.0 / (1.0 + (logit(other) - logit(right)).exp()))
+fn share_of(model: &LanguageModel, prompt: &[u32], right: u32, other: u32) -> Result<f64> {
+    let logs = next_token(model, prompt, &mut NoHook)?;
+    let log = |token: u32| f64::from(logs[token as usize]);
+    Ok(1.0 / (1.0 + (log(other) - log(right)).exp()))
 }

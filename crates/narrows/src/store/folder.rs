@@ -21,6 +21,7 @@ const SCORES: &str = "scores.json";
 const PICTURES: &str = "pictures.json";
 const EXCHANGED: &str = "cfg.json";
 const STUDY: &str = "study.json";
+const CURVES: &str = "curves.json";
 
 /// What it writes into a run.
 const RUN: &[&str] =
@@ -41,6 +42,8 @@ pub enum Folder {
     Dictionary,
     /// A study of a language model.
     Study,
+    /// An experiment with replaced features.
+    Patching,
 }
 
 /// The list of a folder of pictures.
@@ -51,13 +54,14 @@ struct Listed {
 }
 
 impl Folder {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Run,
         Self::Faces,
         Self::FacesEvaluation,
         Self::Pictures,
         Self::Dictionary,
         Self::Study,
+        Self::Patching,
     ];
 
     /// How a message calls it.
@@ -69,6 +73,7 @@ impl Folder {
             Self::Pictures => "folder of rebuilt pictures",
             Self::Dictionary => "dictionary for another library",
             Self::Study => "folder of `narrows study`",
+            Self::Patching => "folder of `narrows patch`",
         }
     }
 
@@ -87,6 +92,7 @@ impl Folder {
                 cfg["narrows_version"].is_string() || cfg["metadata"]["narrows_version"].is_string()
             }),
             Self::Study => says(STUDY).is_some_and(|study| study["layers"].is_array()),
+            Self::Patching => says(CURVES).is_some_and(|found| found["curves"].is_array()),
         }
     }
 
@@ -99,6 +105,7 @@ impl Folder {
             Self::Pictures => &[PICTURES],
             Self::Dictionary => &[EXCHANGED, "sae_weights.safetensors", "sae.safetensors"],
             Self::Study => &[STUDY, "report.html"],
+            Self::Patching => &[CURVES, "report.html"],
         };
         let listed = match self {
             Self::Pictures => read_json(&folder.join(PICTURES))
