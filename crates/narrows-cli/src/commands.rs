@@ -6,6 +6,7 @@ pub(crate) mod data;
 mod dictionaries;
 pub(crate) mod evaluate;
 pub(crate) mod faces;
+pub(crate) mod features;
 pub(crate) mod finetune;
 pub(crate) mod fit;
 pub(crate) mod harvest;

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    convert, data, evaluate, faces, finetune, fit, harvest, lm, patch, predict, report, shards, steer,
-    study, transform, tree,
+    convert, data, evaluate, faces, features, finetune, fit, harvest, lm, patch, predict, report, shards,
+    steer, study, transform, tree,
 };
 
 /// Learn narrow representations of data, fast, and prove what was learned
@@ -46,6 +46,7 @@ enum Command {
     Lm(lm::LmArgs),
     Harvest(harvest::HarvestArgs),
     Study(study::StudyArgs),
+    Features(features::FeaturesArgs),
     Steer(steer::SteerArgs),
     Patch(patch::PatchArgs),
     Tree(tree::TreeArgs),
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         Command::Lm(args) => lm::run(args),
         Command::Harvest(args) => harvest::run(&args),
         Command::Study(args) => study::run(&args),
+        Command::Features(args) => features::run(&args),
         Command::Steer(args) => steer::run(args),
         Command::Patch(args) => patch::run(&args),
         Command::Tree(args) => tree::run(&args),

@@ -5,6 +5,7 @@
 //! `text → model → basis → harvest → …`.
 
 pub mod basis;
+pub mod features;
 pub mod harvest;
 pub mod interpret;
 pub mod lexical;

@@ -194,7 +194,8 @@ impl Found<'_> {
         };
         let line = |curve: &Curve| {
             let ends = [curve.points.first(), curve.points.last()];
-            let [first, last] = ends.map(|end| end.map_or(String::new(), |p| format!("{:.4}", p.kl)));
+            let [first, last] =
+                ends.map(|end| end.map_or(String::new(), |p| format!("{:.4}", p.kl)));
             let mut line = vec![curve.basis.clone(), first];
             line.extend(point(fallen(curve, 0.5)));
             line.extend(point(fallen(curve, 0.9)));

@@ -57,7 +57,13 @@ pub(crate) fn run(args: &TreeArgs) -> Result<()> {
     let model = open_model(&args.lm)?;
     if args.at.len() < 2 {
         let remedy = "give --at again, for an earlier tap";
-        return Err(Error::mistake("find causes", "dictionaries at two taps or more", "one", remedy).into());
+        return Err(Error::mistake(
+            "find causes",
+            "dictionaries at two taps or more",
+            "one",
+            remedy,
+        )
+        .into());
     }
     let mut bases = Vec::new();
     for (name, run) in &args.at {

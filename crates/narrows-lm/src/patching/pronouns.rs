@@ -66,10 +66,8 @@ pub fn pronoun_pairs(
         let text = |name: &str, kind: &str| written(TEMPLATES[template], name, kind, capitalised);
         let (base, target) = (text(GIRLS[girl], "girl"), text(BOYS[boy], "boy"));
         let Ok(pair) = Pair::new(model, &base, &target) else { continue };
-        let shares = [
-            share_of(model, &pair.base, she, he)?,
-            share_of(model, &pair.target, he, she)?,
-        ];
+        let shares =
+            [share_of(model, &pair.base, she, he)?, share_of(model, &pair.target, he, she)?];
         for share in shares {
             ability.prompts += 1;
             ability.right += f64::from(u8::from(share > 0.5));

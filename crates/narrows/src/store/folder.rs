@@ -22,6 +22,7 @@ const PICTURES: &str = "pictures.json";
 const EXCHANGED: &str = "cfg.json";
 const STUDY: &str = "study.json";
 const CURVES: &str = "curves.json";
+const FEATURES: &str = "features.json";
 
 /// What it writes into a run.
 const RUN: &[&str] =
@@ -44,6 +45,8 @@ pub enum Folder {
     Study,
     /// An experiment with replaced features.
     Patching,
+    /// What features of a dictionary mean.
+    Features,
 }
 
 /// The list of a folder of pictures.
@@ -54,7 +57,7 @@ struct Listed {
 }
 
 impl Folder {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Run,
         Self::Faces,
         Self::FacesEvaluation,
@@ -62,6 +65,7 @@ impl Folder {
         Self::Dictionary,
         Self::Study,
         Self::Patching,
+        Self::Features,
     ];
 
     /// How a message calls it.
@@ -74,6 +78,7 @@ impl Folder {
             Self::Dictionary => "dictionary for another library",
             Self::Study => "folder of `narrows study`",
             Self::Patching => "folder of `narrows patch`",
+            Self::Features => "folder of `narrows features`",
         }
     }
 
@@ -93,6 +98,7 @@ impl Folder {
             }),
             Self::Study => says(STUDY).is_some_and(|study| study["layers"].is_array()),
             Self::Patching => says(CURVES).is_some_and(|found| found["curves"].is_array()),
+            Self::Features => says(FEATURES).is_some_and(|found| found["features"].is_number()),
         }
     }
 
@@ -106,6 +112,9 @@ impl Folder {
             Self::Dictionary => &[EXCHANGED, "sae_weights.safetensors", "sae.safetensors"],
             Self::Study => &[STUDY, "report.html"],
             Self::Patching => &[CURVES, "report.html"],
+            Self::Features => {
+                &[FEATURES, "features.jsonl", "index.html", "data", "neuronpedia", "delphi"]
+            }
         };
         let listed = match self {
             Self::Pictures => read_json(&folder.join(PICTURES))

@@ -1,0 +1,285 @@
+//! Language models at the command line: harvest, training while the model reads, steering, patching, tracing, and the
+//! study, on small random models; on a trained one where NARROWS_DATA names it.
+#![allow(clippy::unwrap_used)]
+
+mod harness;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use harness::Desk;
+use serde_json::Value;
+
+/// The folder of a small random model.
+fn model(name: &str) -> String {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../narrows-lm/tests/golden/models");
+    models.join(name).canonicalize().unwrap().display().to_string()
+}
+
+/// Some sentences, as documents.
+fn text(documents: usize) -> String {
+    let words = ["river", "sea", "valley", "narrows", "runs", "the", "a", "to", "where", "then"];
+    let mut state = 7_u32;
+    let mut all = String::new();
+    for _ in 0..documents {
+        for _ in 0..40 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            all += words[(state >> 16) as usize % words.len()];
+            all += if state >> 28 == 0 { ". " } else { " " };
+        }
+        all += "<|endoftext|>";
+    }
+    all
+}
+
+fn desk() -> (Desk, String) {
+    let desk = Desk::new();
+    desk.write("text.txt", text(60));
+    (desk, model("neox-parallel"))
+}
+
+fn failed(desk: &Desk, line: &str) -> String {
+    let output = desk.command(line).output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "{line}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn shards(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut all: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    all.sort();
+    all.into_iter()
+        .map(|path| (path.file_name().unwrap().into(), fs::read(path).unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_model_is_told_and_predicts_text() {
+    let (desk, model) = desk();
+    let told = desk.json(&format!("lm info {model} --json"));
+    assert_eq!((&told["layers"], &told["width"]), (&Value::from(2), &Value::from(32)));
+    let loss = desk.json(&format!("lm loss {model} --text text.txt --context 24 --json"));
+    assert_eq!(loss["documents"], 60);
+    let (nats, perplexity) = (loss["loss"].as_f64().unwrap(), loss["perplexity"].as_f64().unwrap());
+    assert!((nats.exp() / perplexity - 1.0).abs() < 1e-9 && nats > 1.0);
+    let line = format!("lm generate {model} --prompt river --tokens 5 --temperature 1 --seed 3");
+    assert_eq!(desk.narrows(&line), desk.narrows(&line));
+}
+
+#[test]
+fn several_taps_come_from_one_pass_with_tokens_and_places() {
+    let (desk, model) = desk();
+    let one = format!("harvest {model} --text text.txt --context 24 --element f32 --tap");
+    desk.narrows(&format!("{one} blocks.0.mlp_hidden --tap blocks.1.residual_post --out both -q"));
+    desk.narrows(&format!("{one} blocks.1.residual_post --out alone -q"));
+    let both = shards(&desk.path("both/blocks.1.residual_post"));
+    assert_eq!(both, shards(&desk.path("alone")));
+    let told = desk.json("shards info alone --json");
+    assert_eq!(told["metadata"]["tap"], "blocks.1.residual_post");
+    assert_eq!(told["columns"], serde_json::json!(["token_ids", "positions"]));
+    // The token that begins a text has no row, unless it is asked for.
+    desk.narrows(&format!("{one} blocks.1.residual_post --keep-begin --out kept -q"));
+    let rows =
+        |name: &str| desk.json(&format!("shards info {name} --json"))["rows"].as_u64().unwrap();
+    assert_eq!(rows("kept") % 24, 0);
+    assert!(rows("alone") < rows("kept") && rows("kept") < rows("alone") + 61);
+    desk.narrows(&format!("{one} blocks.1.residual_post --rows 100 --out few -q"));
+    assert_eq!(rows("few"), 100);
+}
+
+#[test]
+fn a_harvest_that_was_killed_goes_on_to_the_same_bytes() {
+    let (desk, model) = desk();
+    desk.write("text.txt", text(2500));
+    let line =
+        format!("harvest {model} --text text.txt --context 24 --tap blocks.1.mlp_out -q --out");
+    desk.narrows(&format!("{line} whole"));
+    let mut child = desk.command(&format!("{line} killed")).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    if desk.path("killed/shards.json").exists() {
+        eprintln!("it was faster than the kill");
+    } else {
+        desk.narrows(&format!("{line} killed --resume"));
+    }
+    assert_eq!(shards(&desk.path("whole")), shards(&desk.path("killed")));
+}
+
+/// Training while the model reads is training on the store that it would have written.
+#[test]
+fn rows_that_are_computed_teach_what_a_store_teaches() {
+    let (desk, model) = desk();
+    let of = format!("{model} --text text.txt --context 24 --tap blocks.0.residual_post");
+    desk.narrows(&format!("harvest {of} --element f32 --out store -q"));
+    let fit = "fit --model dictionary --set dictionary.latents=64 --set dictionary.k=4 -q \
+               --set train.batch_size=100 --set train.rows=3000 --set train.log_every=1000";
+    let mut command = desk.command(fit);
+    command.args([
+        "--set",
+        "train.shuffle={ blocks = { rows = 2048 } }",
+        "--data",
+        "store",
+        "--out",
+        "a",
+    ]);
+    assert!(command.status().unwrap().success());
+    let live = format!("{fit} --lm {of} --out b");
+    let bytes = desk.bytes(&live, "b/weights.safetensors", 1);
+    assert_eq!(bytes, fs::read(desk.path("a/weights.safetensors")).unwrap());
+    assert_eq!(bytes, desk.bytes(&live, "b/weights.safetensors", 3));
+    let config: Value =
+        serde_json::from_slice(&fs::read(desk.path("b/config.json")).unwrap()).unwrap();
+    assert_eq!(config["data"]["lm"]["tap"], "blocks.0.residual_post");
+}
+
+#[test]
+fn features_are_steered_and_traced() {
+    let (desk, model) = desk();
+    for block in [0, 1] {
+        desk.narrows(&format!(
+            "fit --model dictionary --lm {model} --text text.txt --context 24 --tap blocks.{block}.residual_post \
+             --set dictionary.latents=64 --set dictionary.k=6 --set train.batch_size=64 --set train.rows=6000 \
+             --set train.learning_rate=3e-3 --out d{block} -q"
+        ));
+    }
+    let steer = format!("steer d0 --lm {model} --tap blocks.0.residual_post --prompt river --json");
+    assert_eq!(desk.json(&steer)["kl"], 0.0);
+    let moved = desk.json(&format!("{steer} --feature 3=add:4"));
+    assert!(moved["kl"].as_f64().unwrap() > 0.0);
+    assert!(failed(&desk, &format!("{steer} --feature 64=ablate")).contains("a feature below 64"));
+    // Some feature is active somewhere.
+    let tree = |feature: usize| {
+        let line = format!(
+            "tree --lm {model} --text text.txt --context 24 --feature {feature} --json \
+             --at blocks.1.residual_post=d1 --at blocks.0.residual_post=d0"
+        );
+        desk.command(&line).output().unwrap()
+    };
+    let found = (0..64).map(tree).find(|output| output.status.success()).unwrap();
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert!(!found["causes"].as_array().unwrap().is_empty(), "{found:#}");
+    assert_eq!(found["causes"][0]["tap"], "blocks.0.residual_post");
+}
+
+#[test]
+fn mistakes_are_told() {
+    let (desk, model) = desk();
+    let of = format!("{model} --text text.txt --context 24");
+    for (line, told) in [
+        (
+            "harvest nowhere --text text.txt --tap embedding --out o".to_owned(),
+            "which is no folder",
+        ),
+        (
+            format!("harvest {of} --tap blocks.1.residual_pst --out o"),
+            "did you mean 'blocks.1.residual_post'?",
+        ),
+        (format!("harvest {of} --tap blocks.1.residual_mid --out o"), "read the same rows"),
+        (format!("harvest {of} --tap blocks.7.mlp_out --out o"), "blocks.0 to blocks.1"),
+        (format!("harvest {model} --text text.txt --context 4000 --tap embedding --out o"), "1 to"),
+        (format!("lm loss {model} --text latin.txt"), "not UTF-8 text: line 1, byte 4"),
+        (format!("lm loss {model} --text a.jsonl"), "it has no 'text' (there are: body)"),
+        (format!("lm loss {model} --text none.txt"), "check the path"),
+        ("lm info lacking".to_owned(), "there is no tensor 'embed_out.weight'"),
+        ("lm info strange".to_owned(), "a model_type among gpt_neox, gpt2, llama, mistral, qwen2"),
+        ("lm info larger".to_owned(), "but the model only 280 tokens"),
+        (format!("fit --lm {of} --tap embedding --out o"), "add --model dictionary"),
+        (format!("harvest {of} --tap embedding --out taken"), "holds something else"),
+    ] {
+        desk.write("latin.txt", b"caf\xe9\n");
+        desk.write("a.jsonl", "{\"body\": \"x\"}\n");
+        desk.write("taken/mine.txt", "mine");
+        for name in ["lacking", "strange", "larger"] {
+            for file in ["config.json", "tokenizer.json"] {
+                desk.write(
+                    &format!("{name}/{file}"),
+                    fs::read(Path::new(&model).join(file)).unwrap(),
+                );
+            }
+        }
+        let weights = fs::read(Path::new(&model).join("model.safetensors")).unwrap();
+        desk.write("larger/model.safetensors", &weights);
+        let tokens = fs::read_to_string(Path::new(&model).join("tokenizer.json")).unwrap();
+        desk.write(
+            "larger/tokenizer.json",
+            tokens.replacen("\"!\":1,", "\"!\":900,", 1).replacen("\"!\": 1,", "\"!\": 900,", 1),
+        );
+        let config = fs::read_to_string(Path::new(&model).join("config.json")).unwrap();
+        desk.write("strange/config.json", config.replace("gpt_neox", "gpt_nox"));
+        // The name of one tensor, changed within the header.
+        let at = weights.windows(16).position(|part| part == b"embed_out.weight").unwrap();
+        let mut lacking = weights.clone();
+        lacking[at..at + 16].copy_from_slice(b"embed_oot.weight");
+        desk.write("lacking/model.safetensors", lacking);
+        let said = failed(&desk, &line);
+        assert!(said.contains(told), "{line}: {said}");
+        assert!(!desk.path("o").exists(), "{line}");
+    }
+}
+
+#[test]
+fn a_study_of_a_random_model_tells_what_it_cannot() {
+    let (desk, model) = desk();
+    desk.write("text.txt", text(300));
+    let line = format!("study {model} --text text.txt --quick --context 24 --out s --json -q");
+    let mut command = desk.command(&line);
+    command.args(["--set", "sweep=\"alpha=0.05,0.2; width=1x,2x\"", "--set", "study.passes=1"]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["layers"].as_array().unwrap().len(), 2);
+    for layer in told["layers"].as_array().unwrap() {
+        assert_eq!(layer["tried"].as_array().unwrap().len(), 4);
+        assert!(layer["splice"].as_array().unwrap().len() > 5);
+    }
+    let page = fs::read_to_string(desk.path("s/report.html")).unwrap();
+    assert!(
+        page.contains("What agrees") && page.contains("narrows study") && !page.contains("http")
+    );
+    assert!(!desk.path("s.rows").exists());
+    desk.narrows("evaluate s/dictionaries/blocks.0.residual_post --data demo:toy?rows=9 --help");
+}
+
+fn real(name: &str) -> Option<String> {
+    let found = std::env::var_os("NARROWS_DATA").map(|data| Path::new(&data).join(name));
+    let found = found.filter(|path| path.exists());
+    if found.is_none() {
+        eprintln!("SKIPPED: NARROWS_DATA names no folder with {name}");
+    }
+    found.map(|path| path.display().to_string())
+}
+
+#[test]
+fn pronouns_are_patched_in_a_trained_model() {
+    let (Some(model), Some(text)) = (real("lm-tiny"), real("lm-tiny/valid.txt")) else { return };
+    let desk = Desk::new();
+    desk.narrows(&format!(
+        "fit --model dictionary --lm {model} --text {text} --tap blocks.1.residual_post --set dictionary.latents=512 \
+         --set dictionary.k=24 --set train.learning_rate=1e-3 --set train.rows=60000 --set train.batch_size=1024 \
+         --out d -q"
+    ));
+    let told = desk.json(&format!(
+        "patch d --lm {model} --tap blocks.1.residual_post --text {text} --count 12 --method effect --out p --json -q"
+    ));
+    let curves = told["curves"].as_array().unwrap();
+    assert_eq!(curves.len(), 3);
+    for curve in curves {
+        let points = curve["points"].as_array().unwrap();
+        let kl = |point: &Value| point["kl"].as_f64().unwrap();
+        let (first, last) = (&points[0], &points[points.len() - 1]);
+        assert_eq!((&first["features"], &first["edit"]), (&Value::from(0), &Value::from(0.0)));
+        assert!(kl(last) < 0.5 * kl(first), "{}: {} {}", curve["basis"], kl(first), kl(last));
+        // All principal components put in all that differs.
+        if curve["basis"] == "PCA, all" {
+            assert!(kl(last) < 1e-6, "{}", kl(last));
+        }
+    }
+    assert!(fs::read_to_string(desk.path("p/report.html")).unwrap().contains("Features and KL"));
+}
