@@ -11,7 +11,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    convert, data, evaluate, faces, finetune, fit, lm, predict, report, shards, transform,
+    convert, data, evaluate, faces, finetune, fit, interpret, lexical, lm, predict, report, shards,
+    transform,
 };
 
 /// Learn narrow representations of data, fast, and prove what was learned
@@ -43,6 +44,8 @@ enum Command {
     Faces(faces::FacesArgs),
     Convert(convert::ConvertArgs),
     Lm(lm::LmArgs),
+    Lexical(lexical::LexicalArgs),
+    Interpret(interpret::InterpretArgs),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +63,8 @@ fn main() -> ExitCode {
         Command::Faces(args) => faces::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Lm(args) => lm::run(args),
+        Command::Lexical(args) => lexical::run(&args),
+        Command::Interpret(args) => interpret::run(&args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     // An error of the library already tells its cause.

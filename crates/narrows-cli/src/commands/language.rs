@@ -61,7 +61,6 @@ pub(super) fn open_model(folder: &Path) -> Result<LanguageModel> {
 }
 
 /// The place of this name in a model.
-#[allow(dead_code)]
 pub(super) fn tap(name: &str, model: &LanguageModel) -> Result<Tap> {
     Tap::parse(name, &model.architecture)
 }

@@ -54,9 +54,8 @@ pub(super) fn as_text(fragments: &[&Fragment]) -> String {
 /// The sentence of an explanation.
 pub(super) fn explanation(answer: &str) -> Option<String> {
     let lines = || answer.lines().map(str::trim).filter(|line| !line.is_empty());
-    let marked = lines().filter_map(|line| {
-        line.trim_start_matches(['*', '#', ' ']).strip_prefix("Explanation:")
-    });
+    let marked = lines()
+        .filter_map(|line| line.trim_start_matches(['*', '#', ' ']).strip_prefix("Explanation:"));
     // Whatever thinks aloud says what it means at the end.
     let told = marked.last().or_else(|| lines().next_back())?;
     let told = told.trim_matches(['*', ' ', '"']);
@@ -70,7 +69,8 @@ pub(super) fn simulation(answer: &str, count: usize) -> Option<Vec<f32>> {
         let parts: Vec<&str> = line.split('\t').collect();
         let [first, .., last] = parts[..] else { continue };
         let Ok(number) = first.trim().parse::<usize>() else { continue };
-        let value = last.trim().parse::<f32>().ok().filter(|value| (0.0..=HIGHEST).contains(value))?;
+        let value =
+            last.trim().parse::<f32>().ok().filter(|value| (0.0..=HIGHEST).contains(value))?;
         let place = values.get_mut(number.checked_sub(1)?)?;
         if place.replace(value).is_some() {
             return None;

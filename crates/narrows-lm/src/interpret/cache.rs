@@ -45,9 +45,8 @@ impl Cache {
         if let Some(folder) = place.parent() {
             std::fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
         }
-        let bytes = serde_json::to_vec_pretty(kept).map_err(|error| {
-            Error::failure("keep an answer", error.to_string(), "report it")
-        })?;
+        let bytes = serde_json::to_vec_pretty(kept)
+            .map_err(|error| Error::failure("keep an answer", error.to_string(), "report it"))?;
         write_aside(&place, &bytes)
     }
 }

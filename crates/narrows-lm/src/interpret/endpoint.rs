@@ -175,7 +175,11 @@ impl Endpoint {
 
     fn unreachable(&self, problem: &str) -> Error {
         let remedy = "check --endpoint, and whether the server runs";
-        Error::failure(format!("ask {}", self.url), format!("the host does not answer ({problem})"), remedy)
+        Error::failure(
+            format!("ask {}", self.url),
+            format!("the host does not answer ({problem})"),
+            remedy,
+        )
     }
 
     /// Whether the budget allows one more request, which then counts.

@@ -148,7 +148,8 @@ pub fn collect(
         let ids = &windows.tokens[start..start + length];
         ids.iter().map(|&id| model.tokenizer.token(id)).collect()
     };
-    let of = |(&feature, shelf): (&usize, Shelf)| finish(feature, shelf, length, options.random, tokens);
+    let of =
+        |(&feature, shelf): (&usize, Shelf)| finish(feature, shelf, length, options.random, tokens);
     Ok(options.features.iter().zip(shelves).map(of).collect())
 }
 

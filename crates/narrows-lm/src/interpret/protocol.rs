@@ -180,7 +180,9 @@ fn simulate(
                 return Ok(false);
             };
             let Some(simulated) = simulation(&answer, fragment.tokens.len()) else {
-                let what = format!("the simulation of {kind} fragment {number}: not one number from 0 to 10 for each token");
+                let what = format!(
+                    "the simulation of {kind} fragment {number}: not one number from 0 to 10 for each token"
+                );
                 found.failed.push(what);
                 continue;
             };

@@ -28,7 +28,8 @@ impl<'a> Columns<'a> {
 
     /// The directions, if all codes are kept.
     fn frame(&self) -> Option<&'a Frame> {
-        let all = |(frame, most): (&'a Frame, usize)| (most >= frame.encoder.rows()).then_some(frame);
+        let all =
+            |(frame, most): (&'a Frame, usize)| (most >= frame.encoder.rows()).then_some(frame);
         self.basis.as_frame().and_then(all)
     }
 
@@ -47,14 +48,14 @@ impl<'a> Columns<'a> {
         let Some(frame) = self.frame() else {
             let columns = self.sparse(rows, &mut |part| told(0.5 * part))?;
             let each = columns.into_par_iter().zip(self.features.par_iter());
-            let found = each.map(|(codes, &feature)| {
-                rectified(feature, codes, contexts, None).score(contexts)
-            });
+            let found = each
+                .map(|(codes, &feature)| rectified(feature, codes, contexts, None).score(contexts));
             return Ok(found.collect());
         };
         let (mut found, count) = (Vec::new(), self.features.len());
         for (block, features) in self.features.chunks(BLOCK).enumerate() {
-            let done = |part: f64| (found.len() as f64 + part * features.len() as f64) / count as f64;
+            let done =
+                |part: f64| (found.len() as f64 + part * features.len() as f64) / count as f64;
             let columns = dense(frame, features, rows, &mut |part| told(done(0.5 * part)))?;
             let each = columns.par_chunks(rows.count()).zip(features).enumerate();
             let scores: Vec<Found> = each
@@ -106,10 +107,9 @@ fn restricted(whole: &Dictionary, features: &[usize]) -> Option<Dictionary> {
     let gate = match &whole.gate {
         Gate::Relu => Gate::Relu,
         Gate::Threshold(threshold) => Gate::Threshold(pick(threshold)),
-        Gate::Gated { log_magnitude, magnitude_bias } => Gate::Gated {
-            log_magnitude: pick(log_magnitude),
-            magnitude_bias: pick(magnitude_bias),
-        },
+        Gate::Gated { log_magnitude, magnitude_bias } => {
+            Gate::Gated { log_magnitude: pick(log_magnitude), magnitude_bias: pick(magnitude_bias) }
+        }
         Gate::TopK { .. } | Gate::AbsTopK { .. } | Gate::Pursuit { .. } => return None,
     };
     Some(Dictionary {

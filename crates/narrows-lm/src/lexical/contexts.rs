@@ -88,12 +88,17 @@ impl Contexts {
             ));
         }
         let stretch = count.div_ceil(STRETCHES).clamp(1, STRETCH);
-        let mut contexts =
-            Self { windows: windows.clone(), begin, stretch, fitted: 0, chains: [
+        let mut contexts = Self {
+            windows: windows.clone(),
+            begin,
+            stretch,
+            fitted: 0,
+            chains: [
                 Chain::new(&[Rule::Current, Rule::Bigram, Rule::Trigram]),
                 Chain::new(&[Rule::Previous]),
                 Chain::new(&[Rule::Position]),
-            ] };
+            ],
+        };
         contexts.sort();
         Ok(contexts)
     }
@@ -159,9 +164,9 @@ impl Contexts {
         };
         let position = (rule == Rule::Position).then(|| {
             let window = row / self.windows.length * self.windows.length;
-            let begun = (window..=row).rev().find(|&row| {
-                self.begin.is_some_and(|begin| begin == self.windows.tokens[row])
-            });
+            let begun = (window..=row)
+                .rev()
+                .find(|&row| self.begin.is_some_and(|begin| begin == self.windows.tokens[row]));
             Position { window: span(row - window), document: begun.map(|begun| span(row - begun)) }
         });
         Context { tokens, position, rows, fires }
@@ -169,7 +174,12 @@ impl Contexts {
 }
 
 /// The number of the place in the window and of that in the document; 0 where the document began before.
-fn place(row: usize, windows: &Windows, begin: Option<u32>, begun: &mut Option<usize>) -> (u32, u32) {
+fn place(
+    row: usize,
+    windows: &Windows,
+    begin: Option<u32>,
+    begun: &mut Option<usize>,
+) -> (u32, u32) {
     let within = row % windows.length;
     if within == 0 {
         *begun = None;
@@ -195,11 +205,7 @@ fn span(place: usize) -> (usize, usize) {
 
 impl Chain {
     fn new(rules: &'static [Rule]) -> Self {
-        Self {
-            finest: Vec::new(),
-            levels: rules.iter().map(|_| Level::default()).collect(),
-            rules,
-        }
+        Self { finest: Vec::new(), levels: rules.iter().map(|_| Level::default()).collect(), rules }
     }
 
     fn push(&mut self, cell: u32, held_out: bool) {

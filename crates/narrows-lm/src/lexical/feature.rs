@@ -93,7 +93,8 @@ impl Predicted {
                 errors.insert(rule, means.error_without_itself(level, cells));
             }
         }
-        let least = |best: Rule, rule: Rule| if errors[&rule] < errors[&best] { rule } else { best };
+        let least =
+            |best: Rule, rule: Rule| if errors[&rule] < errors[&best] { rule } else { best };
         Self { rule: Rule::ALL.into_iter().fold(Rule::Current, least), by_rule }
     }
 
@@ -179,8 +180,8 @@ fn sets(contexts: &Contexts, sums: &Sums) -> (SetScore, SetScore) {
     };
     let chosen = Rule::ALL.map(|rule| (rule, choose(rule)));
     let tokens = chosen[0];
-    let best = chosen.into_iter().fold(tokens, |best, next| {
-        if next.1.fitted_f1 > best.1.fitted_f1 { next } else { best }
-    });
+    let best = chosen
+        .into_iter()
+        .fold(tokens, |best, next| if next.1.fitted_f1 > best.1.fitted_f1 { next } else { best });
     (told(best.0, &best.1), told(Rule::Current, &tokens.1))
 }

@@ -199,7 +199,8 @@ pub fn measure(
 
 /// Features in the order in which they were drawn.
 fn drawn(features: usize, options: &LexicalOptions) -> Vec<usize> {
-    let mut order = Random::stream(options.seed, "features of lexical scores").permutation(features);
+    let mut order =
+        Random::stream(options.seed, "features of lexical scores").permutation(features);
     order.truncate(options.features);
     order
 }

@@ -55,4 +55,3 @@ impl CellSet {
         (part(said), part(positives))
     }
 }
-
