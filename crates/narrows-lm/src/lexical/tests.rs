@@ -68,7 +68,7 @@ fn all(windows: &Windows, rows: &Matrix, basis: &Basis) -> LexicalScores {
 
 #[test]
 fn a_feature_whose_rule_is_known_is_told_by_it() {
-    let windows = windows(600);
+    let windows = windows(6000);
     let one = |yes: bool| f32::from(u8::from(yes));
     let rows = rows(
         &windows,
