@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    convert, data, evaluate, faces, features, finetune, fit, harvest, lm, patch, predict, report, shards,
-    steer, study, transform, tree,
+    convert, data, evaluate, faces, features, finetune, fit, harvest, interpret, lexical, lm,
+    patch, predict, report, shards, steer, study, transform, tree,
 };
 
 /// Learn narrow representations of data, fast, and prove what was learned
@@ -50,6 +50,8 @@ enum Command {
     Steer(steer::SteerArgs),
     Patch(patch::PatchArgs),
     Tree(tree::TreeArgs),
+    Lexical(lexical::LexicalArgs),
+    Interpret(interpret::InterpretArgs),
 }
 
 fn main() -> ExitCode {
@@ -73,6 +75,8 @@ fn main() -> ExitCode {
         Command::Steer(args) => steer::run(args),
         Command::Patch(args) => patch::run(&args),
         Command::Tree(args) => tree::run(&args),
+        Command::Lexical(args) => lexical::run(&args),
+        Command::Interpret(args) => interpret::run(&args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     // An error of the library already tells its cause.

@@ -46,7 +46,10 @@ pub fn write_browser(features: &Features, tokenizer: &Tokenizer, folder: &Path) 
     write_script(&data.join("index.js"), &index)?;
     for (place, records) in features.features.chunks(CHUNK).enumerate() {
         let whole: Vec<Value> = records.iter().map(|record| whole(tokenizer, record)).collect();
-        write_script(&data.join(format!("{place:03}.js")), &json!({"place": place, "whole": whole}))?;
+        write_script(
+            &data.join(format!("{place:03}.js")),
+            &json!({"place": place, "whole": whole}),
+        )?;
     }
     Ok(())
 }
@@ -75,14 +78,18 @@ fn index_row(tokenizer: &Tokenizer, record: &FeatureRecord) -> Value {
 
 fn whole(tokenizer: &Tokenizer, record: &FeatureRecord) -> Value {
     let context = |context: &Context| {
-        let texts: Vec<String> = context.tokens.iter().map(|&token| tokenizer.token(token)).collect();
+        let texts: Vec<String> =
+            context.tokens.iter().map(|&token| tokenizer.token(token)).collect();
         let codes: Vec<f32> =
             context.codes.iter().map(|code| (code * 1000.0).round() / 1000.0).collect();
         json!([texts, codes, context.peak])
     };
     let list = |contexts: &[Context]| contexts.iter().map(context).collect::<Vec<_>>();
     let told = |weights: &[super::TokenWeight]| {
-        weights.iter().map(|own| json!([tokenizer.token(own.token), own.weight])).collect::<Vec<_>>()
+        weights
+            .iter()
+            .map(|own| json!([tokenizer.token(own.token), own.weight]))
+            .collect::<Vec<_>>()
     };
     json!({
         "feature": record.feature,

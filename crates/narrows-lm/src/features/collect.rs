@@ -406,13 +406,8 @@ impl<'a> Second<'a> {
             let sparse = basis.encode(&found.rows[0])?;
             for (place, (window, features)) in group.iter().enumerate() {
                 for &own in *features {
-                    let own_codes = codes_of(
-                        &sparse,
-                        &found.places,
-                        windows.length,
-                        place,
-                        self.asked[own],
-                    );
+                    let own_codes =
+                        codes_of(&sparse, &found.places, windows.length, place, self.asked[own]);
                     codes.insert((**window, own), own_codes);
                 }
             }
@@ -425,7 +420,8 @@ impl<'a> Second<'a> {
             let end = (peak + 1..sequence.len()).find(begins).unwrap_or(sequence.len());
             let first = peak.saturating_sub(options.before).max(start);
             let end = end.min(peak + options.after + 1);
-            let codes = codes.get(&(firing.window, own)).map_or(&[][..], |codes| &codes[first..end]);
+            let codes =
+                codes.get(&(firing.window, own)).map_or(&[][..], |codes| &codes[first..end]);
             Context {
                 window: firing.window as usize,
                 first,

@@ -49,7 +49,8 @@ pub fn write_jsonl(features: &Features, tokenizer: &Tokenizer, path: &Path) -> R
         let mut line = json!(record);
         let with_text = |contexts: &mut Value| {
             for context in contexts.as_array_mut().into_iter().flatten() {
-                let tokens: Vec<u32> = serde_json::from_value(context["tokens"].clone()).unwrap_or_default();
+                let tokens: Vec<u32> =
+                    serde_json::from_value(context["tokens"].clone()).unwrap_or_default();
                 context["text"] = json!(texts(tokenizer, &tokens));
             }
         };

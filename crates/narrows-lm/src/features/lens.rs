@@ -39,13 +39,15 @@ pub(super) fn promoted(
 /// The largest and the smallest.
 fn ends(values: &[f32], most: usize) -> [Vec<TokenWeight>; 2] {
     let mut order: Vec<u32> = (0..values.len() as u32).collect();
-    let by_value = |a: &u32, b: &u32| {
-        values[*b as usize].total_cmp(&values[*a as usize]).then(a.cmp(b))
-    };
+    let by_value =
+        |a: &u32, b: &u32| values[*b as usize].total_cmp(&values[*a as usize]).then(a.cmp(b));
     order.sort_unstable_by(by_value);
     let weight = |&token: &u32| TokenWeight { token, weight: values[token as usize] };
     let most = most.min(order.len());
-    [order[..most].iter().map(weight).collect(), order.iter().rev().take(most).map(weight).collect()]
+    [
+        order[..most].iter().map(weight).collect(),
+        order.iter().rev().take(most).map(weight).collect(),
+    ]
 }
 
 /// Of each direction the `most` others with the largest cosine.
@@ -67,7 +69,8 @@ pub(super) fn near(directions: &Matrix, most: usize) -> Vec<Vec<(usize, f32)>> {
         multiply(tile.view(), unit.view().reversed_axes(), cosines.view_mut());
         for row in 0..tile.rows() {
             let own = place * TILE + row;
-            let mut others: Vec<(usize, f32)> = cosines.row(row).iter().copied().enumerate().collect();
+            let mut others: Vec<(usize, f32)> =
+                cosines.row(row).iter().copied().enumerate().collect();
             others.retain(|(other, _)| *other != own);
             others.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             others.truncate(most);

@@ -11,6 +11,8 @@ use super::{Rule, scores::f1};
 
 /// Contexts of a set that are told.
 const TOLD: usize = 12;
+/// What a rule has to gain over a simpler one: in the share of the variance, and in F1.
+const GAIN: f64 = 1e-3;
 /// Firings on rows that are fitted on, at least.
 pub(super) const FEWEST: u32 = 10;
 
@@ -93,9 +95,12 @@ impl Predicted {
                 errors.insert(rule, means.error_without_itself(level, cells));
             }
         }
-        let least =
-            |best: Rule, rule: Rule| if errors[&rule] < errors[&best] { rule } else { best };
-        Self { rule: Rule::ALL.into_iter().fold(Rule::Current, least), by_rule }
+        let total = sums.spread(contexts.fitted());
+        let better = |best: Rule, rule: Rule| match errors[&rule] < errors[&best] - GAIN * total {
+            true => rule,
+            false => best,
+        };
+        Self { rule: Rule::ALL.into_iter().fold(Rule::Current, better), by_rule }
     }
 
     fn correlation(&self) -> f64 {
@@ -180,8 +185,8 @@ fn sets(contexts: &Contexts, sums: &Sums) -> (SetScore, SetScore) {
     };
     let chosen = Rule::ALL.map(|rule| (rule, choose(rule)));
     let tokens = chosen[0];
-    let best = chosen
-        .into_iter()
-        .fold(tokens, |best, next| if next.1.fitted_f1 > best.1.fitted_f1 { next } else { best });
+    let best = chosen.into_iter().fold(tokens, |best, next| {
+        if next.1.fitted_f1 > best.1.fitted_f1 + GAIN { next } else { best }
+    });
     (told(best.0, &best.1), told(Rule::Current, &tokens.1))
 }

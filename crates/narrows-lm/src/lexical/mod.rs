@@ -16,11 +16,12 @@
 //! predicted activation   â_c = (Σ_{t ∈ c ∩ F} a_t + κ·â_{p(c)}) / (N_c + κ)     κ = 4: rare cells say what their
 //!                        parents say, and a cell that F does not have says just that
 //! rule of a feature      the r of least Σ_{t ∈ F} (a_t − â⁻_t)², where â⁻_t is â without t itself, in every
-//!                        parent too: else the finest rule would always win
+//!                        parent too: else the finest rule would always win;
+//!                        a rule has to explain 0.1 % of the variance more than a simpler one
 //! correlation            corr(a_t, â_{r(t)}) over H, of that r
 //! set of a rule          { c : ŷ_c ≥ τ }, ŷ as â of y, τ what gives the largest F1 on F with ŷ⁻; cells are
 //!                        taken greedily by precision, for ŷ is one
-//! set of a feature       that of the r of largest F1 on F; precision, recall and F1 of it are over H
+//! set of a feature       that of the r of largest F1 on F, by 0.001; precision, recall and F1 of it are over H
 //! ```
 //!
 //! Sums over rows are made once for each feature, in cells; all else is a sum over cells, since â is the same

@@ -70,6 +70,11 @@ impl Sums {
         Self { all, held_squares, cells }
     }
 
+    /// Σ (a − ā)² over the `fitted` rows.
+    pub(super) fn spread(&self, fitted: usize) -> f64 {
+        self.all.squares - self.all.sum * self.all.sum / fitted as f64
+    }
+
     /// corr(a, â) over rows that are held out; 0 where one of them is the same everywhere.
     pub(super) fn held_out_correlation(&self, level: &Level, cells: &[Cell], means: &Means) -> f64 {
         let count: f64 = level.held_out.iter().map(|&count| f64::from(count)).sum();
