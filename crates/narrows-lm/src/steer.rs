@@ -12,7 +12,7 @@
 
 use std::ops::Range;
 
-use narrows::compute::{Matrix, SparseRows, log_softmax_rows};
+use narrows::compute::{Entry, Matrix, SparseRows, log_softmax_rows};
 use narrows::{Error, Result};
 
 use crate::text::Windows;
@@ -144,7 +144,7 @@ impl<'a> Steering<'a> {
     }
 
     /// The codes of a row after the changes, and what was added to those that were changed.
-    fn changed(&self, indices: &[u32], values: &[f32]) -> (Vec<(u32, f32)>, Vec<(u32, f32)>) {
+    fn changed(&self, indices: &[u32], values: &[f32]) -> [Vec<Entry>; 2] {
         let mut codes: Vec<(u32, f32)> =
             indices.iter().copied().zip(values.iter().copied()).collect();
         let mut added = Vec::new();
@@ -162,7 +162,7 @@ impl<'a> Steering<'a> {
         }
         codes.retain(|(_, code)| *code != 0.0);
         codes.sort_unstable_by_key(|(feature, _)| *feature);
-        (codes, added)
+        [codes, added]
     }
 }
 
@@ -178,7 +178,7 @@ impl Hook for Steering<'_> {
         let mut added = Vec::with_capacity(length);
         for place in 0..length {
             let (indices, values) = codes.row(place);
-            let (changed, more) = self.changed(indices, values);
+            let [changed, more] = self.changed(indices, values);
             after.push_row(changed);
             added.push(more);
         }

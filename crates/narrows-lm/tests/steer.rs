@@ -1,4 +1,5 @@
 //! Features changed at a tap, against rows changed by hand.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 

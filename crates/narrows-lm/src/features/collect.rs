@@ -312,6 +312,9 @@ fn keep_top(top: &mut Vec<Firing>, firing: Firing, most: usize) {
     top.sort_by(|a, b| b.code.total_cmp(&a.code).then(a.window.cmp(&b.window)));
 }
 
+/// The contexts of the largest codes of a feature, and of each band.
+type Contexts = (Vec<Context>, Vec<Vec<Context>>);
+
 /// The second pass, which knows the largest codes.
 struct Second<'a> {
     seen: &'a [Seen],
@@ -384,7 +387,7 @@ impl<'a> Second<'a> {
         basis: &Basis,
         windows: &Windows,
         options: &FeaturesOptions,
-    ) -> Result<Vec<(Vec<Context>, Vec<Vec<Context>>)>> {
+    ) -> Result<Vec<Contexts>> {
         // The codes of a window are made once for all features that need it.
         let mut needed: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         for (place, feature) in self.asked.iter().enumerate() {

@@ -54,10 +54,10 @@ pub(super) fn as_text(fragments: &[&Fragment]) -> String {
 /// The sentence of an explanation.
 pub(super) fn explanation(answer: &str) -> Option<String> {
     let lines = || answer.lines().map(str::trim).filter(|line| !line.is_empty());
-    let marked = lines()
+    let mut marked = lines()
         .filter_map(|line| line.trim_start_matches(['*', '#', ' ']).strip_prefix("Explanation:"));
     // Whatever thinks aloud says what it means at the end.
-    let told = marked.last().or_else(|| lines().next_back())?;
+    let told = marked.next_back().or_else(|| lines().next_back())?;
     let told = told.trim_matches(['*', ' ', '"']);
     (!told.is_empty()).then(|| told.to_owned())
 }

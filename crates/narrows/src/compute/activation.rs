@@ -168,9 +168,12 @@ pub fn activate<T: Real>(
     macro_rules! each {
         ($($name:ident),*) => {
             match activation {
-                $(Activation::$name => run(values, slopes, |x| {
-                    value_and_slope(Activation::$name, x)
-                }),)*
+                $(Activation::$name => run(
+                    values,
+                    slopes,
+                    #[inline(always)]
+                    |x| value_and_slope(Activation::$name, x),
+                ),)*
             }
         };
     }
@@ -200,7 +203,12 @@ fn run<T: Real>(
         None => in_pieces(values.as_mut_slice(), &mut [], |values: &mut [T], _: &mut [T]| {
             wide(
                 #[inline(always)]
-                || values.iter_mut().for_each(|value| *value = function(*value).0),
+                || {
+                    // A closure in `for_each` may be called instead, at the width of one number.
+                    for value in values.iter_mut() {
+                        *value = function(*value).0;
+                    }
+                },
             );
         }),
     }

@@ -153,11 +153,17 @@ fn normalise_row(
     let share = 1.0 / row.len() as f32;
     if norm == RowNorm::Layer {
         let mean = share * lane_sum(row);
-        out.iter_mut().for_each(|x| *x -= mean);
+        for x in out.iter_mut() {
+            *x -= mean;
+        }
     }
     let scale = 1.0 / (share * dot(out, out) + epsilon).sqrt();
-    out.iter_mut().zip(gamma).for_each(|(x, gamma)| *x = *x * scale * gamma);
-    out.iter_mut().zip(beta).for_each(|(x, beta)| *x += beta);
+    for (x, gamma) in out.iter_mut().zip(gamma) {
+        *x = *x * scale * gamma;
+    }
+    for (x, beta) in out.iter_mut().zip(beta) {
+        *x += beta;
+    }
 }
 
 /// `y = x̂ ⊙ γ + β` in place.
