@@ -17,7 +17,18 @@ fn recipes() -> Vec<(PathBuf, String)> {
     found.sort();
     assert!(found.iter().all(|path| path.extension().is_some_and(|end| end == "toml")));
     assert!(found.len() >= 9, "{found:?}");
-    found.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+    let read = |path: PathBuf| (path.clone(), fs::read_to_string(path).unwrap());
+    // What `narrows study` reads is no recipe of a fit.
+    found.into_iter().map(read).filter(|(_, text)| !text.contains("[study]")).collect()
+}
+
+#[test]
+fn the_recipe_of_a_study_says_what_is_usual() {
+    use narrows_lm::study::StudyRecipe;
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/lm-features.toml");
+    let given: serde_json::Value = toml::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let read = |given| StudyRecipe::from_value(StudyRecipe::usual(), &given).unwrap();
+    assert_eq!(read(given), read(serde_json::json!({})));
 }
 
 /// Those of sparse dictionaries, or all others.

@@ -7,9 +7,7 @@ use clap::{Args, ValueEnum};
 use narrows::report::count;
 use narrows::store::{Folder, check_replaceable, write_aside, write_folder};
 use narrows_lm::Basis;
-use narrows_lm::features::{
-    FeaturesOptions, collect, write_browser, write_delphi, write_jsonl, write_neuronpedia,
-};
+use narrows_lm::features::{FeaturesOptions, collect, write_browser, write_jsonl};
 use serde_json::json;
 
 use super::Output;
@@ -31,7 +29,7 @@ use super::language::{TextArgs, open_model, tap};
 ///
 ///   narrows features runs/sae --lm pythia-70m --tap blocks.3.residual_post --text pile.txt --out features
 ///   narrows features runs/sae --lm lm-tiny --tap blocks.1.residual_post --text stories.txt --lowercase \
-///     --features 0..99 --format html,jsonl,neuronpedia --out features
+///     --features 0..99 --format jsonl --out features
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct FeaturesArgs {
@@ -51,7 +49,7 @@ pub(crate) struct FeaturesArgs {
     /// Contexts of the highest codes of each feature
     #[arg(long, default_value_t = 20, value_name = "N")]
     top: usize,
-    /// What is written: html (a page to browse), jsonl, neuronpedia, delphi
+    /// What is written: html (a page to browse), jsonl (for machines)
     #[arg(long, value_delimiter = ',', default_value = "html,jsonl", value_name = "LIST")]
     format: Vec<Format>,
     /// The folder to write
@@ -65,8 +63,6 @@ pub(crate) struct FeaturesArgs {
 enum Format {
     Html,
     Jsonl,
-    Neuronpedia,
-    Delphi,
 }
 
 /// Numbers of features.
@@ -122,12 +118,6 @@ pub(crate) fn run(args: &FeaturesArgs) -> Result<()> {
                 Format::Html => write_browser(&found, &model.tokenizer, folder)?,
                 Format::Jsonl => {
                     write_jsonl(&found, &model.tokenizer, &folder.join("features.jsonl"))?;
-                }
-                Format::Neuronpedia => {
-                    write_neuronpedia(&found, &model.tokenizer, &folder.join("neuronpedia"))?;
-                }
-                Format::Delphi => {
-                    write_delphi(&found, &model.tokenizer, &folder.join("delphi"))?;
                 }
             }
         }

@@ -72,16 +72,17 @@ fn index_row(tokenizer: &Tokenizer, record: &FeatureRecord) -> Value {
     peaks.dedup();
     let promoted: Vec<String> =
         record.promoted.iter().take(5).map(|own| tokenizer.token(own.token)).collect();
-    let rounded = |value: f64| (value * 1e6).round() / 1e6;
-    json!([record.feature, rounded(record.density), record.largest, peaks, promoted])
+    json!([record.feature, record.density, record.largest, peaks, promoted])
 }
 
 fn whole(tokenizer: &Tokenizer, record: &FeatureRecord) -> Value {
+    // A thousandth of the largest is what the eye can tell.
+    let step = record.largest.max(f32::MIN_POSITIVE) / 1000.0;
     let context = |context: &Context| {
         let texts: Vec<String> =
             context.tokens.iter().map(|&token| tokenizer.token(token)).collect();
         let codes: Vec<f32> =
-            context.codes.iter().map(|code| (code * 1000.0).round() / 1000.0).collect();
+            context.codes.iter().map(|code| (code / step).ceil() * step).collect();
         json!([texts, codes, context.peak])
     };
     let list = |contexts: &[Context]| contexts.iter().map(context).collect::<Vec<_>>();

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::lens;
 use crate::basis::Basis;
 use crate::harvest::{Harvester, WINDOWS};
-use crate::model::{LanguageModel, Tap};
+use crate::model::{LanguageModel, Site, Tap};
 use crate::text::Windows;
 
 /// Bands of codes from which contexts are drawn, and bins of the histogram.
@@ -132,8 +132,8 @@ struct Seen {
 
 /// Collects features at a tap over a text, read twice, 8 windows at a time.
 ///
-/// Memory: the tokens; of each feature the contexts that are kept; and counts of at most 4 million pairs of features that
-/// fire together. `told` hears which part is done.
+/// Memory: the tokens; of each feature the contexts that are kept; and counts of the first 4 million pairs of features
+/// that fire together: of wider dictionaries than some 2,000 latents, features that are first met later have fewer. `told` hears which part is done.
 ///
 /// # Errors
 /// If the basis is of rows of another width, or a feature is asked for that it does not have.
@@ -167,7 +167,8 @@ pub fn collect(
     })?;
     let contexts = second.contexts(model, tap, basis, windows, options)?;
     let near = lens::near(basis.directions(), NEAR);
-    let promoted = match tap.is_residual() || basis.dim() == model.architecture.width {
+    let adds = matches!(tap.site, Site::AttentionOut | Site::MlpOut);
+    let promoted = match tap.is_residual() || adds {
         true => lens::promoted(model, basis.directions(), PROMOTED),
         false => vec![[Vec::new(), Vec::new()]; count],
     };
@@ -263,7 +264,7 @@ impl First {
                 seen.largest = seen.largest.max(firing.code);
                 keep_top(&mut seen.top, firing, top);
                 for &other in &features[place + 1..] {
-                    // Pairs that come late are rare: those that matter are there by then.
+                    // Of more pairs than can be counted, those that were met first are.
                     let full = self.pairs.len() >= PAIRS;
                     match self.pairs.get_mut(&(feature, other)) {
                         Some(count) => *count += 1,

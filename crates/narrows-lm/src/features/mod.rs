@@ -20,4 +20,4 @@ mod lens;
 
 pub use browser::write_browser;
 pub use collect::{Context, FeatureRecord, Features, FeaturesOptions, TokenWeight, collect};
-pub use export::{write_delphi, write_jsonl, write_neuronpedia};
+pub use export::write_jsonl;

@@ -22,7 +22,10 @@ fn windows(count: usize) -> Windows {
 }
 
 /// Rows of which each column is a feature.
-fn rows(windows: &Windows, features: &[&dyn Fn(usize, &[u32]) -> f32]) -> Matrix {
+/// The activation of a feature at a place of some tokens.
+type Made<'a> = &'a dyn Fn(usize, &[u32]) -> f32;
+
+fn rows(windows: &Windows, features: &[Made<'_>]) -> Matrix {
     let mut values = Vec::new();
     for row in 0..windows.tokens.len() {
         let start = row / LENGTH * LENGTH;

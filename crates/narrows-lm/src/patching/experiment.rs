@@ -2,7 +2,7 @@
 
 use narrows::compute::{Matrix, add_scaled, log_softmax_rows};
 use narrows::{Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::pairs::{Pair, check_pairs};
 use crate::basis::Basis;
@@ -16,7 +16,7 @@ const TOKENS: usize = 4096;
 const THRESHOLDS: [f64; 7] = [0.2, 0.1, 0.05, 0.02, 0.005, 0.001, 0.0];
 
 /// How sets of features are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Those with the largest effect alone.

@@ -43,7 +43,7 @@ use crate::basis::Basis;
 use crate::harvest::{Harvester, WINDOWS};
 use crate::lexical::{self, Contexts, LexicalOptions, LexicalScores, Rows};
 use crate::model::{LanguageModel, NoHook, Pass, Tap, TextLoss, losses};
-use crate::patching::{Experiment, Method, pronoun_pairs};
+use crate::patching::{Experiment, pronoun_pairs};
 use crate::splice::{BaselineFrames, Replacement, Splice};
 use crate::text::Windows;
 use layer::{LayerDictionaries, LayerRows, learn};
@@ -380,7 +380,7 @@ impl Study<'_> {
         for (done, (basis, dictionary)) in bases.iter().enumerate() {
             watch.advance(done as f64 / bases.len() as f64);
             watch.stage(&format!("{tap}: replaced features of {}", basis.name));
-            let curve = experiment.curve(basis, Method::Removal)?;
+            let curve = experiment.curve(basis, table.patching)?;
             let point =
                 |p: &crate::patching::Point| [p.features as f64, p.edit, p.kl, p.standard_error];
             curves.push(PatchingCurve {

@@ -6,10 +6,12 @@ use narrows::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::patching::Method;
+
 /// The dictionaries of a study, and what is done with them.
 ///
 /// ```toml
-/// sweep = "alpha=0.03..1 log 6; width=1x,2x,4x"     # as in a recipe of dictionaries
+/// sweep = "alpha=0.25..8 log 6; width=2x,4x,16x"     # as in a recipe of dictionaries
 /// [dictionary]
 /// kind = "relu"
 /// [study]
@@ -49,6 +51,8 @@ pub struct StudyTable {
     pub patch_layer: Option<usize>,
     /// How many sparsity weights are patched, beside the chosen one.
     pub patched_weights: usize,
+    /// How sets of features are found: by removal, as in the paper, or by effect, which is quicker.
+    pub patching: Method,
 }
 
 impl Default for StudyTable {
@@ -65,6 +69,7 @@ impl Default for StudyTable {
             pairs: 60,
             patch_layer: None,
             patched_weights: 3,
+            patching: Method::Removal,
         }
     }
 }
@@ -74,7 +79,7 @@ impl StudyRecipe {
     pub fn usual() -> Value {
         json!({
             "model": {"kind": "dictionary"},
-            "sweep": "alpha=0.01..0.6 log 6; width=1x,2x,4x",
+            "sweep": "alpha=0.25..8 log 6; width=2x,4x,16x",
             "dictionary": {"kind": "relu", "tied": true, "dead_after": 50_000},
             "train": {"batch_size": 1024, "learning_rate": 1e-3, "scale": true},
             "study": StudyTable::default(),
@@ -84,11 +89,13 @@ impl StudyRecipe {
     /// The same in about a minute, for a first look.
     pub fn quick() -> Value {
         let mut usual = Self::usual();
-        usual["sweep"] = json!("alpha=0.02,0.1,0.5; width=1x,2x");
-        usual["study"]["tokens"] = json!(60_000);
+        usual["sweep"] = json!("alpha=0.5,2; width=2x,8x");
+        usual["study"]["tokens"] = json!(40_000);
+        usual["study"]["passes"] = json!(3);
         usual["study"]["features"] = json!(40);
-        usual["study"]["pairs"] = json!(16);
+        usual["study"]["pairs"] = json!(12);
         usual["study"]["patched_weights"] = json!(1);
+        usual["study"]["patching"] = json!(Method::Effect);
         usual
     }
 

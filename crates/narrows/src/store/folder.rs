@@ -112,9 +112,7 @@ impl Folder {
             Self::Dictionary => &[EXCHANGED, "sae_weights.safetensors", "sae.safetensors"],
             Self::Study => &[STUDY, "report.html"],
             Self::Patching => &[CURVES, "report.html"],
-            Self::Features => {
-                &[FEATURES, "features.jsonl", "index.html", "data", "neuronpedia", "delphi"]
-            }
+            Self::Features => &[FEATURES, "features.jsonl", "index.html", "data"],
         };
         let listed = match self {
             Self::Pictures => read_json(&folder.join(PICTURES))

@@ -189,8 +189,9 @@ function context([tokens, codes, peak], largest) {
 
 function links(title, others) {
   const part = make("div", undefined, "links");
-  part.append(make("h3", title));
-  for (const [feature, value] of others.filter(([feature]) => places.has(feature))) {
+  const there = others.filter(([feature]) => places.has(feature));
+  if (there.length) part.append(make("h3", title));
+  for (const [feature, value] of there) {
     const link = make("a", `${feature} `);
     link.href = address(feature);
     const row = index.features[places.get(feature)];
@@ -214,8 +215,8 @@ function show(own) {
   if (own.promoted.length) columns.append(bars("Tokens that it promotes", own.promoted, "high"), bars("Tokens that it suppresses", own.suppressed, "low"));
   columns.append(histogram(own));
   page.append(columns);
-  if (own.near.length) page.append(links("Near: cosine of directions", own.near));
-  if (own.together.length) page.append(links("Together: share of common tokens", own.together));
+  page.append(links("Near: cosine of directions", own.near));
+  page.append(links("Together: share of common tokens", own.together));
   if (!own.top.length) page.append(make("p", "It never fires in this text."));
   else page.append(make("h3", "Where it fires most"));
   own.top.forEach((one) => page.append(context(one, own.largest)));
