@@ -10,10 +10,9 @@ use clap::Args;
 use narrows::Error;
 use narrows::data::Preparation;
 use narrows::model::{Autoencoder, Dictionary, Model};
-use narrows::recipe::lay_over;
 use narrows::report::{count, percent};
 use narrows::store::{Folder, Run, check_replaceable, write_aside, write_folder, write_json};
-use narrows_lm::study::{Studied, Study, StudyRecipe, StudyReport};
+use narrows_lm::study::{Studied, Study, StudyRecipe, StudyReport, lay_over};
 use serde_json::{Value, json};
 
 use super::fit::{read_recipe, sets};

@@ -21,10 +21,10 @@ fn windows(count: usize) -> Windows {
     Windows::new((0..count * LENGTH).map(|_| random.below(TOKENS) as u32).collect(), LENGTH)
 }
 
-/// Rows of which each column is a feature.
 /// The activation of a feature at a place of some tokens.
 type Made<'a> = &'a dyn Fn(usize, &[u32]) -> f32;
 
+/// Rows of which each column is a feature.
 fn rows(windows: &Windows, features: &[Made<'_>]) -> Matrix {
     let mut values = Vec::new();
     for row in 0..windows.tokens.len() {
@@ -79,7 +79,8 @@ fn a_feature_whose_rule_is_known_is_told_by_it() {
             &|_, seen| one(last(seen, 0) == Some(3) || last(seen, 0) == Some(7)),
             &|_, seen| one(last(seen, 1) == Some(4)),
             &|_, seen| one(last(seen, 1) == Some(4) && last(seen, 0) == Some(9)),
-            &|_, seen| one(seen.len() == 1),
+            // Not the first place, which the rule of the token before knows by its absence.
+            &|_, seen| one(seen.len() == 3 || seen.len() == 4),
             &|row, _| if noise(row) < 0.1 { noise(row) } else { 0.0 },
             &|_, _| 0.0,
             &|row, _| one(row < 3),

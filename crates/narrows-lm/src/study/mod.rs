@@ -33,7 +33,7 @@ use narrows::train::dictionary::DictionaryObserver;
 use narrows::{Error, Result};
 
 pub use layer::{Figures, Sizes, Tried};
-pub use recipe::{StudyRecipe, StudyTable};
+pub use recipe::{StudyRecipe, StudyTable, lay_over};
 pub use report::{
     LayerReport, LexicalLine, ModelFacts, PatchingCurve, PatchingReport, SpliceLine, StudyReport,
     TextFacts,

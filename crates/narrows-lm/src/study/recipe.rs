@@ -1,7 +1,7 @@
 //! What a study is told.
 
 use narrows::data::did_you_mean;
-use narrows::recipe::{DictionaryRecipe, lay_over};
+use narrows::recipe::DictionaryRecipe;
 use narrows::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -105,11 +105,11 @@ impl StudyRecipe {
     /// If a key is unknown, named with the nearest one, or a value does not fit.
     pub fn from_value(usual: Value, given: &Value) -> Result<Self> {
         let mut whole = usual;
-        if let Some(tables) = given.as_object() {
-            for (key, value) in tables {
-                lay_over(&mut whole[key], value);
-            }
+        if !given["dictionary"]["kind"].is_null() {
+            // What is usual of one kind another may not read.
+            whole["dictionary"] = json!({});
         }
+        lay_over(&mut whole, given);
         let table = whole["study"].take();
         if let Some(whole) = whole.as_object_mut() {
             whole.remove("study");
@@ -189,6 +189,18 @@ fn read_table(table: &Value) -> Result<StudyTable> {
     })
 }
 
+/// Puts what `given` has into `whole`, table by table, in place of what is there.
+pub fn lay_over(whole: &mut Value, given: &Value) {
+    match (whole, given) {
+        (Value::Object(whole), Value::Object(given)) => {
+            for (key, value) in given {
+                lay_over(whole.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (whole, given) => *whole = given.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -201,6 +213,13 @@ mod tests {
             let again = StudyRecipe::from_value(recipe.to_value(), &json!({})).unwrap();
             assert_eq!(recipe, again);
         }
+    }
+
+    #[test]
+    fn keys_that_are_not_usual_are_laid_over_too() {
+        let given = json!({"dictionary": {"kind": "topk", "k": 4}, "sweep": null});
+        let recipe = StudyRecipe::from_value(StudyRecipe::usual(), &given);
+        assert_eq!(recipe.unwrap().dictionaries.dictionary[0]["k"], 4);
     }
 
     #[test]

@@ -16,7 +16,6 @@ pub use dictionary::{
     ActivationTable, DictionaryModel, DictionaryRecipe, LanguageModelRows, OnlyDictionary,
 };
 pub use finetune::Finetune;
-pub use reading::lay_over;
 pub use tables::{
     CorruptionKind, CorruptionTable, DataTable, Kind, ModelTable, ObjectiveTable, SparsityKind,
     SparsityTable, StoreyKind, StoreyTable,

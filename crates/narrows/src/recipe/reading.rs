@@ -84,7 +84,7 @@ fn storeys(given: &Value) -> impl Iterator<Item = (&Value, Value)> {
 }
 
 /// Replaces what `given` has in `whole`.
-pub fn lay_over(whole: &mut Value, given: &Value) {
+pub(super) fn lay_over(whole: &mut Value, given: &Value) {
     match (whole, given) {
         (Value::Object(whole), Value::Object(given)) => {
             for (key, value) in given {
