@@ -38,6 +38,8 @@ use super::{Output, Screen, dictionaries};
 ///   narrows interpret … --endpoint https://api.openai.com/v1 --model gpt-4o-mini --key-env OPENAI_API_KEY \
 ///     --features 50 --budget 700
 ///   narrows interpret --print-prompts my-prompts
+// The help shows the address as it is typed.
+#[allow(rustdoc::bare_urls)]
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct InterpretArgs {

@@ -36,7 +36,7 @@ use watch::Watch;
 ///
 ///   narrows study pythia-70m --text pile.jsonl.gz --out studies/pythia-70m
 ///   narrows study lm-tiny --text stories.txt --lowercase --quick --out studies/first
-///   narrows study lm-tiny recipes/lm-features.toml --text stories.txt --set study.layers=[1,2] --out studies/two
+///   narrows study lm-tiny recipes/lm-features.toml --text stories.txt --set study.passes=2 --out studies/two
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct StudyArgs {
@@ -52,7 +52,7 @@ pub(crate) struct StudyArgs {
     /// A first look in a minute or two: less text, fewer dictionaries
     #[arg(long)]
     quick: bool,
-    /// Any setting, such as study.layers=[1,2] or 'sweep="alpha=0.1,0.3; width=2x"'
+    /// Any setting, such as study.passes=2 or 'sweep="alpha=0.1,0.3; width=2x"'
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
     #[command(flatten)]
