@@ -139,7 +139,8 @@ fn depth(report: &StudyReport) -> Verdict {
             ),
             _ => "It takes two layers to tell.".to_owned(),
         },
-        agrees: ends.filter(|_| several).map(|(first, last)| last < first),
+        // A lead that is not there cannot fall.
+        agrees: ends.filter(|_| several).map(|(first, last)| first > 0.0 && last < first),
     }
 }
 
