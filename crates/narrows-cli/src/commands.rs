@@ -15,6 +15,7 @@ pub(crate) mod report;
 mod sample;
 pub(crate) mod shards;
 mod table;
+pub(crate) mod tour;
 pub(crate) mod transform;
 
 use std::io::{self, ErrorKind, Write};

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    convert, data, evaluate, faces, finetune, fit, lm, predict, report, shards, transform,
+    convert, data, evaluate, faces, finetune, fit, lm, predict, report, shards, tour, transform,
 };
 
 /// Learn narrow representations of data, fast, and prove what was learned
@@ -43,6 +43,7 @@ enum Command {
     Faces(faces::FacesArgs),
     Convert(convert::ConvertArgs),
     Lm(lm::LmArgs),
+    Tour(tour::TourArgs),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         Command::Faces(args) => faces::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Lm(args) => lm::run(args),
+        Command::Tour(args) => tour::run(args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     // An error of the library already tells its cause.

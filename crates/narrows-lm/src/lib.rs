@@ -6,6 +6,7 @@
 
 pub mod basis;
 pub mod model;
+pub mod shipped;
 pub mod text;
 
 pub use basis::Basis;
