@@ -22,6 +22,7 @@ pub(crate) mod shards;
 pub(crate) mod steer;
 pub(crate) mod study;
 mod table;
+pub(crate) mod tour;
 pub(crate) mod transform;
 pub(crate) mod tree;
 

@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 
 use commands::{
     convert, data, evaluate, faces, features, finetune, fit, harvest, interpret, lexical, lm,
-    patch, predict, report, shards, steer, study, transform, tree,
+    patch, predict, report, shards, steer, study, tour, transform, tree,
 };
 
 /// Learn narrow representations of data, fast, and prove what was learned
@@ -52,6 +52,7 @@ enum Command {
     Tree(tree::TreeArgs),
     Lexical(lexical::LexicalArgs),
     Interpret(interpret::InterpretArgs),
+    Tour(tour::TourArgs),
 }
 
 fn main() -> ExitCode {
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         Command::Tree(args) => tree::run(&args),
         Command::Lexical(args) => lexical::run(&args),
         Command::Interpret(args) => interpret::run(&args),
+        Command::Tour(args) => tour::run(args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     // An error of the library already tells its cause.

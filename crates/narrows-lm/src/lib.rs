@@ -11,6 +11,7 @@ pub mod interpret;
 pub mod lexical;
 pub mod model;
 pub mod patching;
+pub mod shipped;
 pub mod source;
 pub mod splice;
 pub mod steer;

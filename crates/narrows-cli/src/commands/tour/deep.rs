@@ -1,0 +1,112 @@
+//! Section 9: the deep autoencoder, whose manifold is the image of its decoder.
+
+use narrows::Result;
+use narrows::compute::Matrix;
+use narrows::evaluate::Evaluation;
+use narrows::model::{Autoencoder, Model};
+use narrows::report::chart::Axis;
+use narrows::report::page::Block;
+use narrows::report::picture::sheet;
+use ndarray::Array2;
+use serde_json::json;
+
+use super::draw::{BRIGHTNESS, line, lines, strips, wide};
+use super::told::Told;
+use super::workshop::{Workshop, measured};
+
+/// Widths of the code.
+const WIDTHS: [usize; 4] = [2, 3, 4, 8];
+/// Points along either side of the decoded plane.
+const TILES: usize = 18;
+/// The share of the codes beyond either end of it.
+const BEYOND: f64 = 0.02;
+
+pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
+    let digits = shop.digits()?;
+    let mut widths = WIDTHS.to_vec();
+    if shop.full {
+        widths.push(30);
+    }
+    let mut found: Vec<Evaluation> = Vec::new();
+    for &width in &widths {
+        let network = shop.deep(width)?.as_ref().clone();
+        found.push(measured(&digits.test, Model::Network(network), &shop.pca(width)?)?);
+    }
+    let plane = shop.deep(2)?;
+    let tiles = decoded(&plane.encode(&digits.train)?, |codes| plane.decode(codes))?;
+    let by_pca = (&shop.pca(2)? as &dyn Autoencoder).reconstruct(&digits.test)?;
+    let by_network = plane.reconstruct(&digits.test)?;
+    let places: Vec<usize> = (0..10).collect();
+    let curve = |name: &str, colour: usize, of: fn(&Evaluation) -> f64| {
+        line(name, colour, found.iter().map(|one| [one.latent_dim as f64, of(one)]))
+    };
+    let own = |one: &Evaluation| one.scores.squared_error_per_row;
+    let pca = |one: &Evaluation| one.pca.squared_error_per_row;
+    let chart = lines(
+        Axis::whole("numbers of the code"),
+        Axis { covers: vec![0.0], ..Axis::linear("squared error per held-out picture") },
+        vec![curve("deep autoencoder", 0, own), curve("PCA", 1, pca)],
+    );
+    let told: Vec<String> = found
+        .iter()
+        .map(|one| format!("{} numbers {:.2} (PCA {:.2})", one.latent_dim, own(one), pca(one)))
+        .collect();
+    let layers: Vec<String> = shop.hidden().iter().map(ToString::to_string).collect();
+    Ok(Told {
+        idea: format!(
+            "Put layers with a bend between picture and code ({} – {} – m and back). The pictures that the \
+             decoder can make are then a curved surface, its manifold, not a plane; so the same two numbers \
+             say more. Decoding a grid of codes shows the surface whole.",
+            digits.test.cols(),
+            layers.join(" – ")
+        ),
+        formula: "z = W₃ f(W₂ f(W₁x + b₁) + b₂) + b₃, and mirrored back   manifold = { d(z) : z ∈ ℝᵐ }".to_owned(),
+        figure: format!("squared error per held-out picture with a code of {}", told.join(", ")),
+        measured: json!({"over_width": found}),
+        blocks: vec![
+            Block::Figure(
+                sheet(&tiles, TILES, digits.image, BRIGHTNESS, "decoded grid of codes"),
+                "The manifold of a code of two numbers: pictures decoded from a grid of codes that no picture \
+                 has. Where they change fast the surface is bent."
+                    .to_owned(),
+            ),
+            Block::Figure(
+                strips(
+                    &[
+                        ("Held-out pictures", &digits.test),
+                        ("Deep autoencoder, two numbers", &by_network),
+                        ("PCA, two numbers", &by_pca),
+                    ],
+                    &places,
+                    digits.image,
+                ),
+                String::new(),
+            ),
+            Block::Figure(chart, String::new()),
+        ],
+        command: format!(
+            "narrows fit recipes/deep-mnist.toml --data {} --out runs/deep",
+            digits.arguments[0]
+        ),
+    })
+}
+
+/// Pictures of a grid over the plane of codes, the highest line first.
+fn decoded(codes: &Matrix, decode: impl Fn(&Matrix) -> Result<Matrix>) -> Result<Vec<Vec<f32>>> {
+    let codes = wide(codes);
+    let ranges = [0, 1].map(|column| {
+        let mut values = codes.column(column).to_vec();
+        values.sort_unstable_by(f64::total_cmp);
+        let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
+        [at(BEYOND), at(1.0 - BEYOND)]
+    });
+    let along = |[from, to]: [f64; 2], step: usize| {
+        (from + (to - from) * step as f64 / (TILES - 1) as f64) as f32
+    };
+    let grid = Array2::from_shape_fn((TILES * TILES, 2), |(tile, column)| match column {
+        0 => along(ranges[0], tile % TILES),
+        _ => along(ranges[1], TILES - 1 - tile / TILES),
+    });
+    let tiles = decode(&Matrix::from(grid))?;
+    Ok((0..tiles.rows()).map(|row| tiles.row(row).to_vec()).collect())
+}
