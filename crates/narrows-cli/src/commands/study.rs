@@ -187,11 +187,11 @@ fn tell(args: &StudyArgs, report: &StudyReport) -> Result<()> {
             let spliced = layer.splice.first();
             let lexical = |basis: usize| {
                 layer.lexical.get(basis).map_or(String::new(), |line| {
-                    format!("{:.3} ± {:.3}", line.correlation[0], line.correlation[1])
+                    format!("{:.3} ± {:.3}", line.matched[0], line.matched[1])
                 })
             };
             let best = (1..layer.lexical.len()).max_by(|&a, &b| {
-                layer.lexical[a].correlation[0].total_cmp(&layer.lexical[b].correlation[0])
+                layer.lexical[a].matched[0].total_cmp(&layer.lexical[b].matched[0])
             });
             vec![
                 layer.tap.clone(),

@@ -222,7 +222,7 @@ fn lexical(report: &StudyReport) -> Option<Section> {
     let line = |(colour, name): (usize, &String)| {
         let found = report.layers.iter().filter_map(|layer| {
             let own = layer.lexical.iter().find(|line| line.basis == *name)?;
-            Some((layer.layer as f64, own.correlation))
+            Some((layer.layer as f64, own.matched))
         });
         let found: Vec<(f64, [f64; 2])> = found.collect();
         let points = found.iter().map(|(layer, value)| [*layer, value[0]]).collect();
@@ -243,21 +243,27 @@ fn lexical(report: &StudyReport) -> Option<Section> {
             vec![
                 format!("{} {}", layer.layer, line.basis),
                 count(line.features),
-                with(line.correlation),
+                with(line.matched),
                 with(line.f1),
+                with(line.correlation),
                 format!("{:.2}, {:.2}", line.precision_recall[0], line.precision_recall[1]),
             ]
         });
         lines.collect::<Vec<_>>()
     };
     let columns =
-        ["block, basis", "#features", "#correlation", "#F1 of a set", "#precision, recall"];
+        ["block, basis", "#features", "#correlation", "#F1 of a set", "#all activations", "#precision, recall"];
     Some(Section {
         heading: "Interpretable features".into(),
         text: vec![
             "How well the best rule of tokens, such as “after these two tokens it is so high”, predicts a feature \
              on text that the rule was not fitted on. The paper has a language model explain features and guess \
              them from the explanation; this asks less and needs no other model."
+                .into(),
+            "A feature of a dictionary is 0 nearly everywhere, a direction of another basis nowhere. For a fair \
+             comparison each direction is cut so that it fires as often as a feature of the dictionary: its larger \
+             activations count, on the side on which it has the longer tail, and the rest is 0. Without the cut, \
+             see “all activations”, a direction is told by what moves it a little everywhere."
                 .into(),
             "Mean over features ± standard error.".into(),
         ],

@@ -85,7 +85,8 @@ pub struct LexicalLine {
     pub features: usize,
     /// Mean correlation of the best rule and the feature, with its standard error.
     pub correlation: [f64; 2],
-    /// The same of what is left of the feature where it fires as often as a feature of the dictionary.
+    /// The same of what is left of the feature where it fires as often as a feature of the dictionary: what bases
+    /// are compared by, since a direction that is never 0 correlates with whatever moves it a little everywhere.
     pub matched: [f64; 2],
     /// Mean F1 of the best set of tokens, with its standard error.
     pub f1: [f64; 2],

@@ -80,8 +80,7 @@ fn dead(report: &StudyReport) -> Verdict {
 
 /// The difference of two means in standard errors.
 fn apart(one: &LexicalLine, other: &LexicalLine) -> f64 {
-    let error = one.correlation[1].hypot(other.correlation[1]);
-    (one.correlation[0] - other.correlation[0]) / error
+    (one.matched[0] - other.matched[0]) / one.matched[1].hypot(other.matched[1])
 }
 
 /// What is certain enough: two standard errors.
@@ -109,8 +108,8 @@ fn lexical(report: &StudyReport) -> Verdict {
         paper: "Features of dictionaries are far more interpretable than those of the other bases (explained and \
                 simulated by a language model; here predicted by rules of tokens).",
         here: format!(
-            "By more than two standard errors features of the dictionary are told better by rules of tokens in \
-             {} of {} comparisons.{}{}",
+            "By more than two standard errors features of the dictionary are told better by rules of tokens, \
+             where all fire equally often, in {} of {} comparisons.{}{}",
             higher.len(),
             higher.len() + lower.len() + unclear.len(),
             named("Told worse than", &lower),
@@ -124,8 +123,8 @@ fn lexical(report: &StudyReport) -> Verdict {
 fn depth(report: &StudyReport) -> Verdict {
     let lead = |layer: &LayerReport| {
         let (dictionary, others) = layer.lexical.split_first()?;
-        let best = others.iter().map(|line| line.correlation[0]).fold(f64::NEG_INFINITY, f64::max);
-        best.is_finite().then(|| dictionary.correlation[0] - best)
+        let best = others.iter().map(|line| line.matched[0]).fold(f64::NEG_INFINITY, f64::max);
+        best.is_finite().then(|| dictionary.matched[0] - best)
     };
     let ends = report.layers.first().and_then(lead).zip(report.layers.last().and_then(lead));
     let several = report.layers.len() > 1;
