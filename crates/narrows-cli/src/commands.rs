@@ -19,6 +19,7 @@ pub(crate) mod predict;
 pub(crate) mod report;
 mod sample;
 pub(crate) mod shards;
+pub(crate) mod shell;
 pub(crate) mod steer;
 pub(crate) mod study;
 mod table;

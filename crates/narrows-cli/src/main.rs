@@ -4,6 +4,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod commands;
+mod help;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,18 +13,15 @@ use clap::{Parser, Subcommand};
 
 use commands::{
     convert, data, evaluate, faces, features, finetune, fit, harvest, interpret, lexical, lm,
-    patch, predict, report, shards, steer, study, tour, transform, tree,
+    patch, predict, report, shards, shell, steer, study, tour, transform, tree,
 };
 
 /// Learn narrow representations of data, fast, and prove what was learned
 ///
-/// Fit a model into a run folder, then give that folder to the other commands:
-///
-///   narrows fit --data train.npy --set model.components=30 --out runs/a
-///   narrows evaluate runs/a --data test.npy
-///   narrows report runs/a
+/// Fit a model into a run folder, then give that folder to the other commands.
+/// `narrows COMMAND --help` explains one of them, with examples.
 #[derive(Debug, Parser)]
-#[command(version, verbatim_doc_comment, max_term_width = 100)]
+#[command(name = "narrows", version, verbatim_doc_comment, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -53,10 +51,12 @@ enum Command {
     Lexical(lexical::LexicalArgs),
     Interpret(interpret::InterpretArgs),
     Tour(tour::TourArgs),
+    Completions(shell::CompletionsArgs),
+    Manual(shell::ManualArgs),
 }
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let done = match help::arguments().command {
         Command::Fit(args) => fit::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Encode(args) => transform::encode(args),
@@ -79,6 +79,8 @@ fn main() -> ExitCode {
         Command::Lexical(args) => lexical::run(&args),
         Command::Interpret(args) => interpret::run(&args),
         Command::Tour(args) => tour::run(args),
+        Command::Completions(args) => shell::completions(&args, help::command()),
+        Command::Manual(args) => shell::manual(&args, help::command()),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     // An error of the library already tells its cause.

@@ -35,7 +35,9 @@ pub(crate) struct EncodeArgs {
     output: Output,
 }
 
-/// Turn codes into rows, in the units of the original data; of a transcoder into those that come out of it
+/// Turn codes into rows, in the units of the original data
+///
+/// Of a transcoder into the rows that come out of it.
 ///
 /// Example: narrows decode runs/a --codes codes.npy --out rows.npy
 #[derive(Debug, Args)]

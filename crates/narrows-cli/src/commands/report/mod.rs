@@ -30,8 +30,10 @@ pub(super) use scores::dictionary_scores;
 /// Rows that are shown whole, evenly taken.
 const SHOWN: usize = 12;
 
-/// Show a run on one page: scores, rows and their reconstructions, codes and their neighbours, the
-/// decoder between and around them, noise taken away, spectrum, components, training
+/// Show a run on one page: scores, reconstructions, codes, the decoder, training
+///
+/// Rows beside their reconstructions, codes and their neighbours, rows decoded between and around codes, noise
+/// taken away, spectrum, components, training.
 ///
 /// Of a sparse dictionary: training, how often latents fire, the most and the least used, atoms, and how far
 /// a known truth was found; of a sweep what each loses at how many latents per row, beside PCA, ICA, random
