@@ -196,7 +196,7 @@ fn tell(args: &StudyArgs, report: &StudyReport) -> Result<()> {
             vec![
                 layer.tap.clone(),
                 count(chosen.made.latents),
-                format!("{:.3}", chosen.made.sparsity_weight),
+                chosen.name(),
                 format!("{:.1}", chosen.testing.l0),
                 format!("{:.4}", chosen.testing.fraction_variance_unexplained),
                 percent(chosen.testing.dead_share),
@@ -211,7 +211,7 @@ fn tell(args: &StudyArgs, report: &StudyReport) -> Result<()> {
     let headings = [
         "chosen at",
         "#latents",
-        "#α",
+        "made",
         "#L0",
         "#FVU",
         "#dead",

@@ -12,8 +12,8 @@ use crate::text::Windows;
 
 /// Tokens that go on from the tap at once.
 const TOKENS: usize = 4096;
-/// Thresholds τ of removal, as shares of the KL when nothing is replaced.
-const THRESHOLDS: [f64; 7] = [0.2, 0.1, 0.05, 0.02, 0.005, 0.001, 0.0];
+/// Thresholds τ of removal, as shares of the KL when nothing is replaced, in rising order.
+const THRESHOLDS: [f64; 10] = [0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4];
 
 /// How sets of features are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,7 +266,7 @@ impl<'a> Experiment<'a> {
         Ok(Curve { basis: basis.name.clone(), method, points, first })
     }
 
-    /// The sets that are left at each threshold, beside none and all.
+    /// The sets that are left at each threshold, beside none and all. Each begins from what the threshold before left.
     fn removed(
         &self,
         basis: &Basis,
@@ -280,10 +280,10 @@ impl<'a> Experiment<'a> {
         };
         let nothing = kl(&Vec::new())?;
         let mut sets = vec![Vec::new(), order.to_vec()];
+        let mut left = order.to_vec();
         for threshold in THRESHOLDS {
-            let mut left = order.to_vec();
             let mut current = kl(&left)?;
-            for &place in order.iter().rev() {
+            for place in left.clone().into_iter().rev() {
                 let without: Vec<usize> =
                     left.iter().copied().filter(|&own| own != place).collect();
                 let after = kl(&without)?;
@@ -291,7 +291,7 @@ impl<'a> Experiment<'a> {
                     (left, current) = (without, after);
                 }
             }
-            sets.push(left);
+            sets.push(left.clone());
         }
         Ok(sets)
     }

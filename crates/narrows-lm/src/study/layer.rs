@@ -13,8 +13,10 @@ use narrows::data::Source;
 use narrows::evaluate::{Baselines, DictionaryScores, compare_dictionaries, evaluate_dictionary};
 use narrows::model::Dictionary;
 use narrows::recipe::DictionaryRecipe;
-use narrows::train::dictionary::{DictionaryObserver, DictionaryOptions};
+use narrows::report::number;
+use narrows::train::dictionary::{DictionaryObserver, DictionaryOptions, Kind};
 use serde::Serialize;
+use serde_json::json;
 
 /// Rows of one layer.
 pub(super) struct LayerRows<'a> {
@@ -35,6 +37,41 @@ pub struct Tried {
     pub choosing: Figures,
     /// On the rows that are reported.
     pub testing: Figures,
+}
+
+impl Tried {
+    /// The word for its kind.
+    fn kind(&self) -> String {
+        json!(self.made.kind).as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Kind and width: what is joined by a line where dictionaries are drawn.
+    pub(super) fn family(&self) -> String {
+        format!("{}, {}", self.kind(), self.made.latents)
+    }
+
+    /// What keeps its codes few.
+    pub fn setting(&self) -> String {
+        let made = &self.made;
+        match (made.kind, made.target_l0) {
+            (Kind::TopK | Kind::BatchTopK | Kind::Matryoshka, _) => format!("k {}", made.k),
+            (_, Some(l0)) => format!("L0 {l0}"),
+            _ => format!("α {}", number(made.sparsity_weight)),
+        }
+    }
+
+    /// Its kind, and what keeps its codes few.
+    pub fn name(&self) -> String {
+        format!("{}, {}", self.kind(), self.setting())
+    }
+
+    /// Whether it differs from another in nothing but how few codes it keeps, or not even in that.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let (mut one, other) = (self.made.clone(), &other.made);
+        (one.k, one.sparsity_weight) = (other.k, other.sparsity_weight);
+        one.target_l0 = other.target_l0;
+        one == *other
+    }
 }
 
 /// What a dictionary does to rows, in few figures.
@@ -63,8 +100,8 @@ impl Figures {
 pub struct Sizes {
     /// Latents of the smaller and the larger.
     pub latents: [usize; 2],
-    /// λ of both.
-    pub sparsity_weight: f64,
+    /// Kind of both, and what keeps their codes few.
+    pub made: String,
     /// Mean max cosine similarity of the smaller's atoms in the larger.
     pub mmcs: f64,
 }
@@ -131,7 +168,7 @@ fn sizes(dictionaries: &[Dictionary], tried: &[Tried]) -> Result<Vec<Sizes>> {
             let likeness = compare_dictionaries(&small.decoder, &dictionaries[place].decoder)?;
             found.push(Sizes {
                 latents: [own.made.latents, other.made.latents],
-                sparsity_weight: own.made.sparsity_weight,
+                made: own.name(),
                 mmcs: likeness.mmcs,
             });
         }

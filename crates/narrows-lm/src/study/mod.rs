@@ -394,30 +394,25 @@ impl Study<'_> {
         Ok((Some(report), None))
     }
 
-    /// The chosen dictionary, others of its width with other sparsity weights, PCA and random directions.
+    /// The chosen dictionary, others that differ in how few codes they keep, PCA and ICA.
     fn patched(
         &self,
         tap: Tap,
         found: &LayerDictionaries,
         parts: &Parts,
     ) -> Result<Vec<(Basis, bool)>> {
-        let chosen = &found.tried[found.chosen].made;
+        let chosen = &found.tried[found.chosen];
         let mut places: Vec<usize> = (0..found.tried.len())
-            .filter(|&place| {
-                let made = &found.tried[place].made;
-                place != found.chosen && made.latents == chosen.latents && made.seed == chosen.seed
-            })
+            .filter(|&place| place != found.chosen && found.tried[place].is_like(chosen))
             .collect();
-        let apart = |place: &usize| {
-            (found.tried[*place].made.sparsity_weight / chosen.sparsity_weight).ln().abs()
-        };
+        let apart =
+            |place: &usize| (found.tried[*place].choosing.l0 / chosen.choosing.l0).ln().abs();
         places.sort_by(|a, b| apart(a).total_cmp(&apart(b)));
         places.truncate(self.recipe.study.patched_weights);
         places.insert(0, found.chosen);
         let mut bases = Vec::new();
         for place in places {
-            let weight = found.tried[place].made.sparsity_weight;
-            let name = format!("dictionary, α {weight:.3}");
+            let name = format!("dictionary, {}", found.tried[place].setting());
             bases.push((Basis::dictionary(name, found.dictionaries[place].clone())?, true));
         }
         let d = self.model.architecture.width;

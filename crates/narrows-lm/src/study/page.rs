@@ -6,7 +6,7 @@ use narrows::report::page::{Block, Card, Page, Section, Table};
 use narrows::report::{Html, count, number, percent};
 
 use super::report::{LayerReport, PatchingReport, StudyReport};
-use super::verdict::{features_for, half, verdicts};
+use super::verdict::{LEVELS, features_for, verdicts};
 
 /// The colour of the first baseline.
 const BASELINE_COLOUR: usize = 5;
@@ -99,28 +99,28 @@ fn agreement(report: &StudyReport) -> Section {
     }
 }
 
-/// Dictionaries of one width, in rising order of their codes in a row.
-fn widths(layer: &LayerReport) -> Vec<(usize, Vec<usize>)> {
-    let mut widths: Vec<usize> = layer.tried.iter().map(|own| own.made.latents).collect();
-    widths.sort_unstable();
-    widths.dedup();
-    let of = |width: usize| {
-        let mut own: Vec<usize> =
-            (0..layer.tried.len()).filter(|&p| layer.tried[p].made.latents == width).collect();
-        own.sort_by(|&a, &b| layer.tried[a].testing.l0.total_cmp(&layer.tried[b].testing.l0));
-        (width, own)
-    };
-    widths.into_iter().map(of).collect()
+/// Dictionaries of one kind and width, in rising order of their codes in a row.
+fn families(layer: &LayerReport) -> Vec<(String, Vec<usize>)> {
+    let mut families: Vec<(String, Vec<usize>)> = Vec::new();
+    for (place, own) in layer.tried.iter().enumerate() {
+        let name = own.family();
+        match families.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, places)) => places.push(place),
+            None => families.push((name, vec![place])),
+        }
+    }
+    let l0 = |place: usize| layer.tried[place].testing.l0;
+    families.iter_mut().for_each(|(_, own)| own.sort_by(|&a, &b| l0(a).total_cmp(&l0(b))));
+    families
 }
 
 fn frontier_chart(layer: &LayerReport) -> Html {
     let mut series = Vec::new();
-    for (colour, (width, own)) in widths(layer).into_iter().enumerate() {
+    for (colour, (name, own)) in families(layer).into_iter().enumerate() {
         let point = |&place: &usize| {
             let own = layer.tried[place].testing;
             [own.l0, own.fraction_variance_unexplained]
         };
-        let name = format!("{width} latents");
         series.push(Series::new(name, Style::Line, colour, own.iter().map(point).collect()));
     }
     let chosen = layer.tried[layer.chosen].testing;
@@ -168,8 +168,8 @@ fn frontier(report: &StudyReport) -> Section {
     Section {
         heading: "Variance and codes".into(),
         text: vec![
-            "Down and to the left is better. A line joins dictionaries of one width, each point another sparsity \
-             weight; broken lines keep that many of the largest codes of other bases."
+            "Down and to the left is better. A line joins dictionaries of one kind and width, each point another \
+             number of codes or sparsity weight; broken lines keep that many of the largest codes of other bases."
                 .into(),
             "The chosen dictionary is the one with the fewest codes among those that lose no more variance than \
              wanted, on windows that are not reported."
@@ -181,21 +181,17 @@ fn frontier(report: &StudyReport) -> Section {
 
 fn dead(report: &StudyReport) -> Section {
     let chart = |layer: &LayerReport| {
-        let line = |(colour, (width, own)): (usize, (usize, Vec<usize>))| {
-            let mut points: Vec<[f64; 2]> = own
-                .iter()
-                .map(|&place| {
-                    let own = &layer.tried[place];
-                    [own.made.sparsity_weight, own.testing.dead_share]
-                })
-                .collect();
-            points.sort_by(|a, b| a[0].total_cmp(&b[0]));
-            Series::new(format!("{width} latents"), Style::Line, colour, points)
+        let line = |(colour, (name, own)): (usize, (String, Vec<usize>))| {
+            let points = own.iter().map(|&place| {
+                let own = layer.tried[place].testing;
+                [own.l0, own.dead_share]
+            });
+            Series::new(name, Style::Line, colour, points.collect())
         };
         Chart {
-            x: Axis::logarithmic("sparsity weight α"),
+            x: Axis::logarithmic("codes of a row (L0)"),
             y: Axis::share("latents that never fired"),
-            series: widths(layer).into_iter().enumerate().map(line).collect(),
+            series: families(layer).into_iter().enumerate().map(line).collect(),
             guides: Vec::new(),
             square: false,
         }
@@ -204,9 +200,9 @@ fn dead(report: &StudyReport) -> Section {
     Section {
         heading: "Dead features".into(),
         text: vec![
-            "The share of latents without a code in the reported rows. Rows are scaled to a length of √d, so α is \
-             that of the printed loss, ‖x − x̂‖² + α·‖c‖₁ summed over columns; the paper's code takes a mean over \
-             columns, so that its 8.6e-4 is 0.44 here at 512 columns."
+            "The share of latents without a code in the reported rows; each point is another sparsity weight. \
+             Rows are scaled to a length of √d, so α is that of the printed loss, ‖x − x̂‖² + α·‖c‖₁ summed over \
+             columns; the paper's code takes a mean over columns, so that its 8.6e-4 is 0.44 here at 512 columns."
                 .into(),
         ],
         blocks: by_layer(report, chart),
@@ -345,17 +341,23 @@ fn patching(found: &PatchingReport) -> Section {
         }
         .render()
     };
-    let wanted = half(found);
     let row = |curve: &super::report::PatchingCurve| {
-        let needed = features_for(&curve.points, wanted);
+        let needed = LEVELS.map(|level| features_for(&curve.points, level * found.before()));
+        let needed =
+            needed.map(|count| count.map_or("never".into(), |count| format!("{count:.0}")));
         let all = curve.points.last().map_or(f64::NAN, |point| point[2]);
-        vec![
-            curve.basis.clone(),
-            needed.map_or("never".into(), |count| format!("{count:.0}")),
-            number(all),
-        ]
+        let mut cells = vec![curve.basis.clone()];
+        cells.extend(needed);
+        cells.push(number(all));
+        cells
     };
-    let columns = ["basis", "#features that halve the KL", "#KL with all replaced"];
+    let columns = [
+        "features that bring the KL to",
+        "#a half",
+        "#a quarter",
+        "#an eighth",
+        "#KL with all replaced",
+    ];
     Section {
         heading: "What features do".into(),
         text: vec![
@@ -388,13 +390,13 @@ fn sizes(report: &StudyReport) -> Option<Section> {
                 vec![
                     layer.layer.to_string(),
                     format!("{} in {}", sizes.latents[0], sizes.latents[1]),
-                    number(sizes.sparsity_weight),
+                    sizes.made.clone(),
                     format!("{:.3}", sizes.mmcs),
                 ]
             })
         })
         .collect();
-    let columns = ["block", "latents", "#α", "#mean max cosine"].map(str::to_owned).into();
+    let columns = ["block", "latents", "made", "#mean max cosine"].map(str::to_owned).into();
     (!rows.is_empty()).then(|| Section {
         heading: "Sizes".into(),
         text: vec![

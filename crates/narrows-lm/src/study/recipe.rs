@@ -11,9 +11,11 @@ use crate::patching::Method;
 /// The dictionaries of a study, and what is done with them.
 ///
 /// ```toml
-/// sweep = "alpha=0.25..8 log 6; width=2x,4x,16x"     # as in a recipe of dictionaries
-/// [dictionary]
+/// sweep = "alpha=0.25..2 log 4; k=16,32; width=2x,4x,8x"     # as in a recipe of dictionaries
+/// [[dictionary]]
 /// kind = "relu"
+/// [[dictionary]]
+/// kind = "batchtopk"
 /// [study]
 /// layers = [1, 2]
 /// ```
@@ -61,7 +63,7 @@ impl Default for StudyTable {
             layers: Vec::new(),
             context: 256,
             tokens: None,
-            passes: 4,
+            passes: 3,
             choosing: 0.1,
             testing: 0.2,
             fraction_variance_unexplained: 0.1,
@@ -75,12 +77,16 @@ impl Default for StudyTable {
 }
 
 impl StudyRecipe {
-    /// What a study is unless one says otherwise: the dictionaries of Cunningham et al., tied, with L1.
+    /// What a study is unless one says otherwise: the dictionaries of Cunningham et al., tied, with L1, and batch
+    /// top k, which shrinks no code.
     pub fn usual() -> Value {
         json!({
             "model": {"kind": "dictionary"},
-            "sweep": "alpha=0.25..8 log 6; width=2x,4x,16x",
-            "dictionary": {"kind": "relu", "tied": true, "dead_after": 50_000},
+            "sweep": "alpha=0.25..2 log 4; k=16,32; width=2x,4x,8x",
+            "dictionary": [
+                {"kind": "relu", "tied": true, "dead_after": 50_000},
+                {"kind": "batchtopk", "dead_after": 50_000},
+            ],
             "train": {"batch_size": 1024, "learning_rate": 1e-3, "scale": true},
             "study": StudyTable::default(),
         })
@@ -89,7 +95,7 @@ impl StudyRecipe {
     /// The same in about a minute, for a first look.
     pub fn quick() -> Value {
         let mut usual = Self::usual();
-        usual["sweep"] = json!("alpha=0.5,2; width=2x,8x");
+        usual["sweep"] = json!("alpha=0.5,2; k=32; width=2x,8x");
         usual["study"]["tokens"] = json!(40_000);
         usual["study"]["passes"] = json!(3);
         usual["study"]["features"] = json!(40);
@@ -105,7 +111,7 @@ impl StudyRecipe {
     /// If a key is unknown, named with the nearest one, or a value does not fit.
     pub fn from_value(usual: Value, given: &Value) -> Result<Self> {
         let mut whole = usual;
-        if !given["dictionary"]["kind"].is_null() {
+        if given["dictionary"].is_array() || !given["dictionary"]["kind"].is_null() {
             // What is usual of one kind another may not read.
             whole["dictionary"] = json!({});
         }

@@ -124,6 +124,14 @@ pub struct PatchingReport {
     pub curves: Vec<PatchingCurve>,
 }
 
+impl PatchingReport {
+    /// The KL before anything is replaced.
+    pub(super) fn before(&self) -> f64 {
+        let first = self.curves.iter().filter_map(|curve| curve.points.first());
+        first.filter(|point| point[0] == 0.0).map(|point| point[2]).fold(0.0, f64::max)
+    }
+}
+
 /// KL to the target against what was replaced.
 #[derive(Debug, Clone, Serialize)]
 pub struct PatchingCurve {

@@ -3,7 +3,7 @@
 //! Source: H. Cunningham et al., Sparse autoencoders find highly interpretable features in language models
 //! (2023), on Pythia-70M and Pythia-410M.
 
-use super::report::{LayerReport, LexicalLine, PatchingReport, StudyReport};
+use super::report::{LayerReport, LexicalLine, StudyReport};
 
 /// A statement of the paper, and whether it is so here.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,10 +59,7 @@ fn frontier(report: &StudyReport) -> Verdict {
 fn dead(report: &StudyReport) -> Verdict {
     let worst = report.layers.iter().map(|layer| {
         let chosen = &layer.tried[layer.chosen];
-        let same = layer
-            .tried
-            .iter()
-            .filter(|own| own.made.sparsity_weight == chosen.made.sparsity_weight);
+        let same = layer.tried.iter().filter(|own| own.name() == chosen.name());
         same.map(|own| own.testing.dead_share).fold(0.0, f64::max)
     });
     let worst = worst.fold(0.0, f64::max);
@@ -70,7 +67,7 @@ fn dead(report: &StudyReport) -> Verdict {
         subject: "Dead features",
         paper: "In the residual stream features stay alive up to at least four times as many as columns.",
         here: format!(
-            "At the chosen sparsity weight at most {:.0} % of the latents never fired in the reported rows, over \
+            "At the chosen sparsity at most {:.0} % of the latents never fired in the reported rows, over \
              all widths and layers.",
             100.0 * worst
         ),
@@ -169,11 +166,8 @@ pub(super) fn features_for(points: &[[f64; 4]], wanted: f64) -> Option<f64> {
     points.iter().find(|point| point[2] <= wanted).map(|point| point[0])
 }
 
-/// Half of the KL before anything is replaced.
-pub(super) fn half(patching: &PatchingReport) -> f64 {
-    let first = patching.curves.iter().filter_map(|curve| curve.points.first());
-    0.5 * first.filter(|point| point[0] == 0.0).map(|point| point[2]).fold(0.0, f64::max)
-}
+/// Parts of the KL to which features have to bring it.
+pub(super) const LEVELS: [f64; 3] = [0.5, 0.25, 0.125];
 
 fn patching(report: &StudyReport) -> Verdict {
     let paper = "Fewer features of a dictionary than principal components have to be replaced for the same KL.";
@@ -181,28 +175,34 @@ fn patching(report: &StudyReport) -> Verdict {
         let here = report.no_patching.clone().unwrap_or_default();
         return Verdict { subject: "Patching", paper, here, agrees: None };
     };
-    let wanted = half(patching);
-    let least = |dictionary: bool, pca: bool| {
-        let curves = patching.curves.iter().filter(|curve| {
-            curve.dictionary == dictionary && (dictionary || curve.basis.starts_with("PCA") == pca)
+    let least = |of_pca: bool, level: f64| {
+        let curves = patching.curves.iter().filter(|curve| match of_pca {
+            true => curve.basis.starts_with("PCA"),
+            false => curve.dictionary,
         });
+        let wanted = level * patching.before();
         curves.filter_map(|curve| features_for(&curve.points, wanted)).min_by(f64::total_cmp)
     };
-    let (ours, pca) = (least(true, false), least(false, true));
-    let told = |count: Option<f64>| count.map_or("never".to_owned(), |count| format!("{count:.0}"));
+    let found = LEVELS.map(|level| [least(false, level), least(true, level)]);
+    let told = found.map(|counts| {
+        let [own, pca] = counts
+            .map(|count| count.map_or("never".to_owned(), |count| format!("{count:.0}")));
+        format!("{own} against {pca}")
+    });
+    let fewer = |[own, pca]: [Option<f64>; 2]| match (own, pca) {
+        (Some(own), Some(pca)) => Some(own < pca),
+        (None, None) => None,
+        (own, _) => Some(own.is_some()),
+    };
+    let known: Vec<bool> = found.into_iter().filter_map(fewer).collect();
     Verdict {
         subject: "Patching",
         paper,
         here: format!(
-            "To halve the KL: {} features of the best dictionary, {} principal components.",
-            told(ours),
-            told(pca)
+            "Features of the best dictionary against principal components, to bring the KL to a half: {}; to a \
+             quarter: {}; to an eighth: {}.",
+            told[0], told[1], told[2]
         ),
-        agrees: match (ours, pca) {
-            (Some(ours), Some(pca)) => Some(ours < pca),
-            (Some(_), None) => Some(true),
-            (None, Some(_)) => Some(false),
-            (None, None) => None,
-        },
+        agrees: (!known.is_empty()).then(|| known.iter().all(|fewer| *fewer)),
     }
 }
