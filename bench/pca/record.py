@@ -90,9 +90,9 @@ def table(head, rows):
 
 
 def publish(name, text, quick):
-    """Prints a table and, unless it is a trial, puts it between its markers in bench/README.md."""
+    """Prints a table and, unless it is a trial or only to be printed, puts it between its markers in bench/README.md."""
     print(f"\n{text}\n", flush=True)
-    if quick:
+    if quick or "--print" in sys.argv:
         return
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     before, rest = README.read_text().split(begin)

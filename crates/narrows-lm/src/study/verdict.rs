@@ -185,8 +185,8 @@ fn patching(report: &StudyReport) -> Verdict {
     };
     let found = LEVELS.map(|level| [least(false, level), least(true, level)]);
     let told = found.map(|counts| {
-        let [own, pca] = counts
-            .map(|count| count.map_or("never".to_owned(), |count| format!("{count:.0}")));
+        let [own, pca] =
+            counts.map(|count| count.map_or("never".to_owned(), |count| format!("{count:.0}")));
         format!("{own} against {pca}")
     });
     let fewer = |[own, pca]: [Option<f64>; 2]| match (own, pca) {

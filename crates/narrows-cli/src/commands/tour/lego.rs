@@ -17,38 +17,60 @@ use narrows::train::{
 use serde_json::json;
 
 use super::draw::{line, lines};
+use super::sets::Pictures;
 use super::told::Told;
 use super::workshop::Workshop;
 
 /// Numbers of the code.
 const WIDTH: usize = 32;
 /// Steps at least, however few the labels.
-const STEPS: usize = 400;
+const STEPS: usize = 1500;
+/// What the running average of weights keeps at each step of pre-training.
+const AVERAGE: f64 = 0.998;
 
 /// What an encoder is worth where few rows have labels.
 pub(super) struct Study {
     /// Rows with labels.
     pub(super) counts: Vec<usize>,
     outcomes: Vec<Outcome>,
-    /// The same where the encoder never saw the classes.
-    transfer_counts: Vec<usize>,
-    transferred: Vec<Outcome>,
+    /// The same where the encoder was learned elsewhere.
+    transfer: Transfer,
+}
+
+/// An encoder in a place that it was not made for.
+struct Transfer {
+    /// What place that is, and how the encoder is used there.
+    place: String,
+    counts: Vec<usize>,
+    outcomes: Vec<Outcome>,
+}
+
+/// What was learned from rows without labels.
+struct Brick {
+    encoder: Network,
+    pca: Network,
+}
+
+/// Rows to learn labels from, and rows to measure on.
+struct Labelled<'a> {
+    rows: &'a Matrix,
+    labels: &'a Labels,
+    test_rows: &'a Matrix,
+    test_classes: &'a [usize],
 }
 
 impl Study {
     pub(super) fn run(shop: &Workshop<'_>) -> Result<Self> {
-        let digits = shop.digits()?;
+        let digits = shop.movable_digits()?;
         let counts = shop.either(vec![20, 100], vec![20, 100, 1000]);
-        let on = (&digits.train, &digits.labels, &digits.test, &digits.test_classes[..]);
-        let outcomes = study(shop, "all classes, no labels", &digits.train, on, &counts)?;
-        let half = digits.labels.names.len() / 2;
-        let classes: Vec<usize> = (0..2 * half).collect();
-        let (seen, ..) = digits.of_classes(&classes[..half]);
-        let (rows, labels, test, test_classes) = digits.of_classes(&classes[half..]);
-        let transfer_counts = vec![10, 50];
-        let on = (&rows, &labels, &test, &test_classes[..]);
-        let transferred = study(shop, "other classes", &seen, on, &transfer_counts)?;
-        Ok(Self { counts, outcomes, transfer_counts, transferred })
+        let brick = Brick::learn(shop, "all classes, no labels", &digits.train)?;
+        let on = Labelled::all(digits);
+        let outcomes = brick.few_labels(shop, &on, &counts, Unfreezing::Frozen)?;
+        let transfer = match digits.image.width {
+            28 => Transfer::to_other_people(shop, &brick)?,
+            _ => Transfer::to_other_classes(shop, digits)?,
+        };
+        Ok(Self { counts, outcomes, transfer })
     }
 
     /// The share of the held-out pictures that are told, over the seeds.
@@ -57,66 +79,122 @@ impl Study {
     }
 }
 
+impl Transfer {
+    /// From MNIST to the built-in digits, which other people wrote in another country.
+    fn to_other_people(shop: &Workshop<'_>, brick: &Brick) -> Result<Self> {
+        let digits = Pictures::digits_like_mnist()?;
+        let (place, counts) = ("digits from another country, encoder frozen", vec![20, 100]);
+        let outcomes =
+            brick.few_labels(shop, &Labelled::all(&digits), &counts, Unfreezing::Frozen)?;
+        Ok(Self { place: place.to_owned(), counts, outcomes })
+    }
+
+    /// From one half of the classes to the other.
+    fn to_other_classes(shop: &Workshop<'_>, digits: &Pictures) -> Result<Self> {
+        let half = digits.labels.names.len() / 2;
+        let classes: Vec<usize> = (0..2 * half).collect();
+        let (seen, ..) = digits.of_classes(&classes[..half]);
+        let (rows, labels, test_rows, test_classes) = digits.of_classes(&classes[half..]);
+        let brick = Brick::learn(shop, "other classes", &seen)?;
+        let counts = vec![10, 50];
+        let on = Labelled {
+            rows: &rows,
+            labels: &labels,
+            test_rows: &test_rows,
+            test_classes: &test_classes,
+        };
+        let outcomes = brick.few_labels(shop, &on, &counts, Unfreezing::Full)?;
+        let names = &digits.labels.names;
+        let place = format!(
+            "classes {} to {}, encoder of the others, trained on",
+            names[half],
+            names[2 * half - 1]
+        );
+        Ok(Self { place, counts, outcomes })
+    }
+}
+
 fn spread(outcomes: &[Outcome], labels: usize, start: Start) -> Spread {
     let own = outcomes.iter().filter(|one| one.labels == labels && one.start == start);
     Spread::of(&own.map(|one| one.accuracy).collect::<Vec<_>>())
 }
 
-/// An encoder learns from `unlabelled`; then heads learn from a few rows of others.
-fn study(
-    shop: &Workshop<'_>,
-    what: &str,
-    unlabelled: &Matrix,
-    (rows, labels, test_rows, test_classes): (&Matrix, &Labels, &Matrix, &[usize]),
-    counts: &[usize],
-) -> Result<Vec<Outcome>> {
-    let shape = shop.digits()?.image;
-    let far = shape.width as f64 / 28.0;
-    let options = AugmentationOptions {
-        shift: (2.0 * far).max(0.7),
-        rotation: 12.0,
-        elastic: far,
-        undo: true,
-        ..Default::default()
-    };
-    let task = Task {
-        corruption: Corruption::Masking { rate: 0.25 },
-        augmentation: Some(Augmentation { shape, options }),
-        ..Task::reconstruct(unlabelled)
-    };
-    let mut layers = shop.hidden();
-    layers.push(WIDTH);
-    let made = NetworkOptions { layers, activation: Activation::Silu, ..Default::default() };
-    let (network, _) =
-        shop.learn(&format!("pre-training: {what}"), &task, &made, &shop.training(100, 20))?;
-    let encoder: Network = network.encoder();
-    let options = PcaOptions { components: Components::Count(WIDTH), ..Default::default() };
-    let pca = Model::Pca(Pca::fit_source(unlabelled, &options)?).encoder()?;
-    let study = FewLabels {
-        encoder: &encoder,
-        pca: &pca,
-        task: &Task::reconstruct(rows),
-        labels,
-        test_rows,
-        test_classes,
-        counts,
-        seeds: shop.either(3, 5),
-        unfreezing: Unfreezing::Frozen,
-        train: TrainOptions {
-            batch_size: 64,
-            epochs: 20,
-            seed: shop.seed,
-            ..TrainOptions::labels()
-        },
-        least_steps: STEPS,
-    };
-    let mut done = 0;
-    let all = counts.len() * study.seeds * Start::ALL.len();
-    let mut watch = shop.watch(&format!("few labels: {what}"));
-    study.run(|outcome| {
-        done += 1;
-        watch.part(done as f64 / all as f64, &format!("{} labels", outcome.labels));
-    })
+impl<'a> Labelled<'a> {
+    fn all(digits: &'a Pictures) -> Self {
+        Self {
+            rows: &digits.train,
+            labels: &digits.labels,
+            test_rows: &digits.test,
+            test_classes: &digits.test_classes,
+        }
+    }
+}
+
+impl Brick {
+    /// Learns to give pictures back as they were before they were changed.
+    fn learn(shop: &Workshop<'_>, what: &str, unlabelled: &Matrix) -> Result<Self> {
+        let shape = shop.movable_digits()?.image;
+        let options = AugmentationOptions {
+            shift: if shape.width < 28 { 1.5 } else { 2.0 },
+            rotation: 15.0,
+            elastic: 1.0,
+            undo: true,
+            ..Default::default()
+        };
+        let task = Task {
+            corruption: Corruption::Masking { rate: 0.25 },
+            augmentation: Some(Augmentation { shape, options }),
+            ..Task::reconstruct(unlabelled)
+        };
+        let mut layers = shop.wide_hidden();
+        layers.push(WIDTH);
+        let made = NetworkOptions {
+            layers,
+            activation: Activation::Silu,
+            output_activation: Activation::Sigmoid,
+            ..Default::default()
+        };
+        let training = TrainOptions { average: AVERAGE, ..shop.training(300, 20) };
+        let (network, _) = shop.learn(&format!("pre-training: {what}"), &task, &made, &training)?;
+        let options = PcaOptions { components: Components::Count(WIDTH), ..Default::default() };
+        let pca = Model::Pca(Pca::fit_source(unlabelled, &options)?).encoder()?;
+        Ok(Self { encoder: network.encoder(), pca })
+    }
+
+    /// What it is worth under heads that learn from a few rows.
+    fn few_labels(
+        &self,
+        shop: &Workshop<'_>,
+        on: &Labelled<'_>,
+        counts: &[usize],
+        unfreezing: Unfreezing,
+    ) -> Result<Vec<Outcome>> {
+        let study = FewLabels {
+            encoder: &self.encoder,
+            pca: &self.pca,
+            task: &Task::reconstruct(on.rows),
+            labels: on.labels,
+            test_rows: on.test_rows,
+            test_classes: on.test_classes,
+            counts,
+            seeds: shop.either(3, 5),
+            unfreezing,
+            train: TrainOptions {
+                batch_size: 64,
+                epochs: 20,
+                seed: shop.seed,
+                ..TrainOptions::labels()
+            },
+            least_steps: STEPS,
+        };
+        let mut done = 0;
+        let all = counts.len() * study.seeds * Start::ALL.len();
+        let mut watch = shop.watch("few labels");
+        study.run(|outcome| {
+            done += 1;
+            watch.part(done as f64 / all as f64, &format!("{} labels", outcome.labels));
+        })
+    }
 }
 
 /// What a start is called.
@@ -130,7 +208,7 @@ fn name(start: Start) -> &'static str {
 }
 
 pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
-    let digits = shop.digits()?;
+    let digits = shop.movable_digits()?;
     let study = shop.study()?;
     let curve = |(colour, start): (usize, Start)| {
         let points =
@@ -165,34 +243,33 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
         let each = counts.iter().map(|count| format!("#{count} labels"));
         std::iter::once(first.to_owned()).chain(each).collect()
     };
-    let half = digits.labels.names.len() / 2;
     let names = &digits.labels.names;
-    let other =
-        format!("classes {} to {}, encoder never saw them", names[half], names[names.len() - 1]);
-    let (fewest, fewest_of_other) = (study.counts[0], study.transfer_counts[0]);
+    let transfer = &study.transfer;
+    let (fewest, fewest_of_other) = (study.counts[0], transfer.counts[0]);
     let mean = |start| percent(study.accuracy(fewest, start).mean);
-    let moved = |start| percent(spread(&study.transferred, fewest_of_other, start).mean);
+    let moved = |start| percent(spread(&transfer.outcomes, fewest_of_other, start).mean);
     Ok(Told {
         idea: format!(
             "Pieces of networks are Lego bricks. Learn an encoder from all pictures, none of them labelled: \
              pixels are blacked out, pictures shifted and turned, and the picture as it was is asked for. Take \
-             the decoder off, put a head of {} outputs on, and teach that with a handful of labels. The brick \
-             also fits where it was not made for: other classes.",
+             the decoder off, put a head of {} outputs on, and teach that with a handful of labels. Whether the \
+             brick also fits where it was not made for, the second table tells.",
             names.len()
         ),
         formula: "1. min ‖x − d(e(x̃))‖² over all rows   2. o = W·e(x) + b, min −ln softmax(o)ₖ over few labelled rows"
             .to_owned(),
         figure: format!(
-            "with {fewest} labels {} of held-out pictures right, from scratch {}, pixels {}, PCA {}; transfer to \
-             other classes with {fewest_of_other} labels {}, from scratch {}",
+            "with {fewest} labels {} of held-out pictures right, from scratch {}, pixels {}, PCA {}; {} with \
+             {fewest_of_other} labels {}, from scratch {}",
             mean(Start::Pretrained),
             mean(Start::Scratch),
             mean(Start::RawRows),
             mean(Start::PcaCodes),
+            transfer.place,
             moved(Start::Pretrained),
             moved(Start::Scratch)
         ),
-        measured: json!({"few_labels": study.outcomes, "transfer": study.transferred}),
+        measured: json!({"few_labels": study.outcomes, "transfer": transfer.outcomes}),
         blocks: vec![
             Block::Figure(chart, "Mean over seeds, the band is their standard deviation.".to_owned()),
             Block::Table(Table {
@@ -200,8 +277,8 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
                 rows: rows(&study.outcomes, &study.counts),
             }),
             Block::Table(Table {
-                columns: columns(&other, &study.transfer_counts),
-                rows: rows(&study.transferred, &study.transfer_counts),
+                columns: columns(&transfer.place, &transfer.counts),
+                rows: rows(&transfer.outcomes, &transfer.counts),
             }),
         ],
         command: format!(

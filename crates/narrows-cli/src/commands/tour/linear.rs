@@ -40,7 +40,7 @@ fn learn(shop: &Workshop<'_>, tied: bool) -> Result<Learned> {
 }
 
 /// Steps at least, however few the rows.
-const STEPS: usize = 3000;
+const STEPS: usize = 15_000;
 
 /// How far each epoch was above the least possible loss, as a share of it.
 fn excess(learned: &Learned) -> Vec<[f64; 2]> {

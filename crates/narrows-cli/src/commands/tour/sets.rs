@@ -30,19 +30,32 @@ struct Place {
 }
 
 impl Pictures {
-    /// Handwritten digits: MNIST where `folder` has it, otherwise those that are built in.
-    pub(super) fn digits(folder: Option<&Path>, all: bool) -> Result<Self> {
+    /// Handwritten digits: MNIST where `folder` has it, otherwise those that are built in, with a margin of so many
+    /// pixels, as MNIST has one.
+    pub(super) fn digits(folder: Option<&Path>, all: bool, margin: usize) -> Result<Self> {
         let place = match folder.map(|folder| folder.join("mnist")).filter(|mnist| mnist.is_dir()) {
             Some(mnist) => Place::mnist(&mnist)?,
             None => Place {
-                rows: ["train", "test"].map(|part| format!("demo:digits?levels=256&part={part}")),
+                rows: ["train", "test"]
+                    .map(|part| format!("demo:digits?levels=256&margin={margin}&part={part}")),
                 labels: None,
             },
         };
         let most = if all { [usize::MAX; 2] } else { SOME };
+        Self::open(place, most, None)
+    }
+
+    /// The built-in digits in the size and with the margin of MNIST.
+    pub(super) fn digits_like_mnist() -> Result<Self> {
+        let rows =
+            ["train", "test"].map(|part| format!("demo:digits?levels=256&margin=2&part={part}"));
+        Self::open(Place { rows, labels: None }, [usize::MAX; 2], Some((28, 28)))
+    }
+
+    fn open(place: Place, most: [usize; 2], resize: Option<(usize, usize)>) -> Result<Self> {
         let [train, test] = [0, 1].map(|part| {
             let labels = place.labels.as_ref().map(|labels| labels[part].clone());
-            let options = OpenOptions { labels, ..Default::default() };
+            let options = OpenOptions { labels, resize, ..Default::default() };
             read(&place.rows[part], &options, most[part])
         });
         let ((train, labels, image), (test, of_test, _)) = (train?, test?);

@@ -31,6 +31,7 @@ pub(super) struct Workshop<'a> {
     /// Whether its pictures are many and large.
     large: bool,
     digits: OnceCell<Pictures>,
+    movable_digits: OnceCell<Pictures>,
     components: OnceCell<Pca>,
     people: [OnceCell<People>; 2],
     deep: RefCell<BTreeMap<usize, Rc<Network>>>,
@@ -47,6 +48,7 @@ impl<'a> Workshop<'a> {
             folder,
             large,
             digits: OnceCell::new(),
+            movable_digits: OnceCell::new(),
             components: OnceCell::new(),
             people: [OnceCell::new(), OnceCell::new()],
             deep: RefCell::default(),
@@ -56,7 +58,12 @@ impl<'a> Workshop<'a> {
 
     /// Handwritten digits.
     pub(super) fn digits(&self) -> Result<&Pictures> {
-        kept(&self.digits, || Pictures::digits(self.folder.as_deref(), self.full))
+        kept(&self.digits, || Pictures::digits(self.folder.as_deref(), self.full, 0))
+    }
+
+    /// The same with room around them, in which they can be shifted and turned.
+    pub(super) fn movable_digits(&self) -> Result<&Pictures> {
+        kept(&self.movable_digits, || Pictures::digits(self.folder.as_deref(), self.full, 2))
     }
 
     /// Faces, in full size or small.
@@ -111,6 +118,11 @@ impl<'a> Workshop<'a> {
             (true, false) => vec![256, 128],
             (true, true) => vec![1000, 500, 250],
         }
+    }
+
+    /// The same of a network that learns what pictures have in common however they are moved, which takes more.
+    pub(super) fn wide_hidden(&self) -> Vec<usize> {
+        if self.large { self.hidden() } else { vec![256, 128] }
     }
 
     /// Units of a code that is wider than the rows.
