@@ -1,0 +1,84 @@
+//! The tour: every section measures something, and its page is whole.
+
+#![allow(clippy::unwrap_used)]
+
+mod harness;
+
+use std::fs;
+
+use harness::Desk;
+use serde_json::Value;
+
+/// Figures that a section promises, and between what they have to lie if what it says is so. They hold on the rows that
+/// nothing was learned from, but for the certificate.
+const PROMISES: [(u64, &str, f64, f64); 11] = [
+    (1, "/neighbour_accuracy_2/accuracy", 0.7, 1.0),
+    (2, "/certificate/relative_excess_loss", -1e-9, 1e-6),
+    (3, "/tied/largest_angle", 0.0, 1e-3),
+    (7, "/identification_rate", 0.8, 1.0),
+    (7, "/strangers_rejected", 0.8, 1.0),
+    (8, "/spot_unexplained_by_network", 0.0, 0.2),
+    (8, "/spot_unexplained_by_pca", 0.4, 1.0),
+    (15, "/mean_activation", 0.02, 0.1),
+    (16, "/dictionary/loss_recovered", 0.9, 1.0),
+    (16, "/dictionary/fraction_variance_unexplained", 0.0, 0.25),
+    (16, "/pca/fraction_variance_unexplained", 0.25, 1.0),
+];
+
+#[test]
+fn every_section_measures_what_it_promises_and_the_page_shows_all() {
+    let desk = Desk::new();
+    let told = desk.json("tour --json --out page");
+    let sections = told["sections"].as_array().unwrap();
+    assert_eq!(sections.len(), 16);
+    for section in sections {
+        let figure = section["figure"].as_str().unwrap();
+        assert!(figure.chars().any(|c| c.is_ascii_digit()), "{section:#}");
+    }
+    for (number, path, low, high) in PROMISES {
+        let section = sections.iter().find(|own| own["section"] == number).unwrap();
+        let value = section["measured"].pointer(path).and_then(Value::as_f64);
+        let value = value.unwrap_or_else(|| panic!("{number}{path}: {:#}", section["measured"]));
+        assert!((low..=high).contains(&value), "{number}{path} is {value}");
+    }
+    let page = fs::read_to_string(desk.path("page/tour.html")).unwrap();
+    for section in sections {
+        let heading = format!("{} · {}", section["section"], section["title"].as_str().unwrap());
+        assert!(page.contains(&heading), "no {heading}");
+    }
+    for outside in ["http://", "https://", "src=\"/"] {
+        assert!(!page.replace("http://www.w3.org/", "").contains(outside), "asks for {outside}");
+    }
+}
+
+#[test]
+fn some_sections_alone_have_the_same_figures_again() {
+    let figures = |threads: usize| {
+        let desk = Desk::new();
+        let mut command = desk.command("tour --only 2,4 --json --out page");
+        let output = command.env("RAYON_NUM_THREADS", threads.to_string()).output().unwrap();
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let measured = |own: &Value| own["measured"].clone();
+        told["sections"].as_array().unwrap().iter().map(measured).collect::<Vec<_>>()
+    };
+    let once = figures(1);
+    assert_eq!(once.len(), 2);
+    assert_eq!(once, figures(3));
+}
+
+#[test]
+fn mistakes_are_told_before_anything_is_learned() {
+    let desk = Desk::new();
+    desk.write("page/tour.html", "mine");
+    for (line, told) in [
+        ("tour --out page", "'page/tour.html', which is something else"),
+        ("tour --only 17", "17"),
+        ("tour --data nowhere", "'nowhere'"),
+    ] {
+        let output = desk.command(line).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{line}: {message}");
+        assert!(message.contains(told), "{line}: {message}");
+    }
+    assert_eq!(fs::read_to_string(desk.path("page/tour.html")).unwrap(), "mine");
+}
