@@ -40,6 +40,7 @@ pub fn write_browser(features: &Features, tokenizer: &Tokenizer, folder: &Path) 
         "basis": features.basis,
         "count": features.count,
         "tokens": features.tokens,
+        "one_in": features.together_one_in,
         "chunk": CHUNK,
         "features": rows,
     });
