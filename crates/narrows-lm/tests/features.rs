@@ -163,8 +163,10 @@ fn some_features_are_told_as_among_all() {
     let case = case();
     let all = collected(&case, &FeaturesOptions::default());
     let asked = vec![3, 17, 40];
-    let some =
-        collected(&case, &FeaturesOptions { features: asked.clone(), ..FeaturesOptions::default() });
+    let some = collected(
+        &case,
+        &FeaturesOptions { features: asked.clone(), ..FeaturesOptions::default() },
+    );
     let expected: Vec<_> = asked.iter().map(|&feature| all.features[feature].clone()).collect();
     assert_eq!(some.features, expected);
     let options = FeaturesOptions { features: vec![LATENTS], ..FeaturesOptions::default() };
@@ -233,8 +235,7 @@ fn delphi(splits: usize) -> DelphiOptions {
 /// Exports for delphi and for Neuronpedia.
 fn exported(case: &Case, folder: &Path, asked: &[usize]) -> (Features, NeuronpediaOptions) {
     let Case { model, basis, windows } = case;
-    let writer =
-        DelphiWriter::create(&folder.join("delphi"), LATENTS, windows, delphi(5)).unwrap();
+    let writer = DelphiWriter::create(&folder.join("delphi"), LATENTS, windows, delphi(5)).unwrap();
     let mut kept = Kept(writer);
     let options = FeaturesOptions { features: asked.to_vec(), ..FeaturesOptions::default() };
     let found = collect(model, tap(), basis, windows, &options, &mut kept).unwrap();
@@ -258,7 +259,11 @@ fn tensor(bytes: &[u8], name: &str) -> (String, Vec<usize>, Vec<u8>) {
     let number = |value: &Value| value.as_u64().unwrap() as usize;
     let place: Vec<usize> = about["data_offsets"].as_array().unwrap().iter().map(number).collect();
     let shape = about["shape"].as_array().unwrap().iter().map(number).collect();
-    (about["dtype"].as_str().unwrap().to_owned(), shape, bytes[end + place[0]..end + place[1]].to_vec())
+    (
+        about["dtype"].as_str().unwrap().to_owned(),
+        shape,
+        bytes[end + place[0]..end + place[1]].to_vec(),
+    )
 }
 
 /// Firings of a file whose first latent is `first`, as delphi reads them.
@@ -282,9 +287,11 @@ fn delphi_finds_every_firing() {
         let folder = tempfile::tempdir().unwrap();
         exported(&case, folder.path(), &asked);
         let module = folder.path().join("delphi/blocks.0.residual_post");
-        let mut names: Vec<_> = files(&module).into_keys().map(|n| n.display().to_string()).collect();
+        let mut names: Vec<_> =
+            files(&module).into_keys().map(|n| n.display().to_string()).collect();
         names.sort();
-        let of = ["0_8", "19_27", "28_37", "38_47", "9_18"].map(|name| format!("{name}.safetensors"));
+        let of =
+            ["0_8", "19_27", "28_37", "38_47", "9_18"].map(|name| format!("{name}.safetensors"));
         assert_eq!(names, [&of[..], &["config.json".to_owned()]].concat());
         let mut found = Vec::new();
         for name in of {
@@ -313,8 +320,14 @@ fn delphi_finds_every_firing() {
         }
         let config = fs::read_to_string(module.join("config.json")).unwrap();
         let config: Value = serde_json::from_str(&config).unwrap();
-        assert_eq!((&config["cache_ctx_len"], &config["ctx_len"]), (&LENGTH.into(), &LENGTH.into()));
-        assert_eq!((&config["model_name"], &config["n_splits"]), (&"models/tiny".into(), &5.into()));
+        assert_eq!(
+            (&config["cache_ctx_len"], &config["ctx_len"]),
+            (&LENGTH.into(), &LENGTH.into())
+        );
+        assert_eq!(
+            (&config["model_name"], &config["n_splits"]),
+            (&"models/tiny".into(), &5.into())
+        );
         for key in ["dataset_repo", "dataset_split", "dataset_name", "dataset_column"] {
             assert!(config[key].is_string(), "{key}");
         }
@@ -403,9 +416,15 @@ fn neuronpedia_gets_rows_that_a_slow_count_finds() {
     let all = firings(&case);
     for (feature, row) in features.iter().enumerate() {
         assert_eq!((&row["modelId"], &row["layer"]), (&"neox-parallel".into(), &"0-res-48".into()));
-        assert_eq!((&row["index"], &row["hookName"]), (&feature.to_string().into(), &"blocks.0.hook_resid_post".into()));
+        assert_eq!(
+            (&row["index"], &row["hookName"]),
+            (&feature.to_string().into(), &"blocks.0.hook_resid_post".into())
+        );
         let own = all.iter().filter(|f| f.feature as usize == feature);
-        assert!(near(row["frac_nonzero"].as_f64().unwrap(), own.clone().count() as f64 / rows(&case) as f64));
+        assert!(near(
+            row["frac_nonzero"].as_f64().unwrap(),
+            own.clone().count() as f64 / rows(&case) as f64
+        ));
         let heights = row["freq_hist_data_bar_heights"].as_array().unwrap();
         assert_eq!(heights.iter().map(|n| n.as_u64().unwrap()).sum::<u64>() as usize, own.count());
         let middles = row["freq_hist_data_bar_values"].as_array().unwrap();
@@ -429,7 +448,13 @@ fn neuronpedia_gets_rows_that_a_slow_count_finds() {
         let counts = row["logits_hist_data_bar_heights"].as_array().unwrap();
         assert_eq!(counts.iter().map(|n| n.as_u64().unwrap()).sum::<u64>() as usize, logits.len());
         assert_eq!(row["topkCosSimIndices"].as_array().unwrap().len(), 8);
-        for empty in ["neuron_alignment_l1", "correlated_neurons_pearson", "correlated_features_indices", "decoder_weights_dist", "vector"] {
+        for empty in [
+            "neuron_alignment_l1",
+            "correlated_neurons_pearson",
+            "correlated_features_indices",
+            "decoder_weights_dist",
+            "vector",
+        ] {
             assert_eq!(row[empty], serde_json::json!([]), "{empty}");
         }
     }
@@ -444,9 +469,13 @@ fn neuronpedia_gets_rows_that_a_slow_count_finds() {
         let largest = values.iter().copied().fold(f64::MIN, f64::max);
         assert_eq!(row["maxValue"], largest);
         assert_eq!(values[row["maxValueTokenIndex"].as_u64().unwrap() as usize], largest);
-        assert_eq!((&row["dfaValues"], &row["lossValues"]), (&serde_json::json!([]), &serde_json::json!([])));
+        assert_eq!(
+            (&row["dfaValues"], &row["lossValues"]),
+            (&serde_json::json!([]), &serde_json::json!([]))
+        );
         let at = values[row["qualifyingTokenIndex"].as_u64().unwrap() as usize];
-        let [low, high, contains] = ["binMin", "binMax", "binContains"].map(|key| row[key].as_f64().unwrap());
+        let [low, high, contains] =
+            ["binMin", "binMax", "binContains"].map(|key| row[key].as_f64().unwrap());
         let top = f64::from(found.features[feature].largest);
         if low < 0.0 {
             assert_eq!((low, high, contains), (-1.0, top, -1.0));
@@ -461,7 +490,8 @@ fn neuronpedia_gets_rows_that_a_slow_count_finds() {
     }
     let wrong = NeuronpediaOptions { set: "a/b".to_owned(), ..options };
     let Case { model, windows, .. } = &case;
-    let error = write_neuronpedia(&found, model, tap(), windows, &wrong, folder.path()).unwrap_err();
+    let error =
+        write_neuronpedia(&found, model, tap(), windows, &wrong, folder.path()).unwrap_err();
     assert!(error.to_string().contains("give another --set-name"), "{error}");
 }
 
@@ -513,7 +543,9 @@ fn scripts_hold_any_token() {
         let data: Value = serde_json::from_str(data).unwrap();
         for whole in data["whole"].as_array().into_iter().flatten() {
             for context in whole["top"].as_array().unwrap() {
-                seen.extend(context[0].as_array().unwrap().iter().map(|t| t.as_str().unwrap().to_owned()));
+                seen.extend(
+                    context[0].as_array().unwrap().iter().map(|t| t.as_str().unwrap().to_owned()),
+                );
             }
         }
     }

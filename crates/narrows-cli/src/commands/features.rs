@@ -7,9 +7,9 @@ use std::time::SystemTime;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use narrows::Result as Narrows;
 use narrows::report::count;
 use narrows::store::{Folder, check_replaceable, write_aside, write_folder};
-use narrows::Result as Narrows;
 use narrows_lm::features::{
     CREATOR, DelphiOptions, DelphiWriter, Features, FeaturesOptions, Firing, Listener,
     NeuronpediaOptions, collect, write_browser, write_jsonl, write_neuronpedia,

@@ -209,7 +209,10 @@ mod tests {
     fn files_have_the_latents_that_torch_gives_them() {
         // torch.linspace(0, n, steps=s + 1).long()
         assert_eq!(bounds(4096, 5), [0, 819, 1638, 2457, 3276, 4096]);
-        assert_eq!(bounds(131_072, 7), [0, 18_724, 37_449, 56_173, 74_898, 93_622, 112_347, 131_072]);
+        assert_eq!(
+            bounds(131_072, 7),
+            [0, 18_724, 37_449, 56_173, 74_898, 93_622, 112_347, 131_072]
+        );
         assert_eq!(bounds(3, 3), [0, 1, 2, 3]);
     }
 }

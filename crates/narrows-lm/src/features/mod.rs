@@ -26,7 +26,8 @@ mod together;
 
 pub use browser::write_browser;
 pub use collect::{
-    Context, FeatureRecord, Features, FeaturesOptions, Firing, Listener, Silent, TokenWeight, collect,
+    Context, FeatureRecord, Features, FeaturesOptions, Firing, Listener, Silent, TokenWeight,
+    collect,
 };
 pub use delphi::{DelphiOptions, DelphiWriter};
 pub use export::write_jsonl;

@@ -340,7 +340,9 @@ impl Rows<'_> {
             all.extend(band.iter().map(|context| (context, bin)));
         }
         let numbered = all.into_iter().enumerate();
-        numbered.map(|(number, (context, bin))| self.activation(record, number, context, bin)).collect()
+        numbered
+            .map(|(number, (context, bin))| self.activation(record, number, context, bin))
+            .collect()
     }
 
     fn activation(

@@ -319,12 +319,8 @@ fn the_same_text_is_one_fragment() {
     let own: Vec<Vec<u32>> = (0..20).map(window).collect();
     let tokens = own.iter().chain(&own).chain(&own).flatten().copied().collect();
     let windows = Windows::new(tokens, 12);
-    let options = CollectOptions {
-        length: 12,
-        top: 8,
-        random: 6,
-        ..CollectOptions::new((0..16).collect())
-    };
+    let options =
+        CollectOptions { length: 12, top: 8, random: 6, ..CollectOptions::new((0..16).collect()) };
     let tap = Tap::after(0);
     let found = collect(&model, tap, &basis, &windows, &options, &mut |_| ()).unwrap();
     for feature in found {
