@@ -323,13 +323,15 @@ fn the_same_text_is_one_fragment() {
         CollectOptions { length: 12, top: 8, random: 6, ..CollectOptions::new((0..16).collect()) };
     let tap = Tap::after(0);
     let found = collect(&model, tap, &basis, &windows, &options, &mut |_| ()).unwrap();
+    let mut shown = 0;
     for feature in found {
         let all: Vec<&Vec<String>> =
             feature.top.iter().chain(&feature.random).map(|fragment| &fragment.tokens).collect();
-        assert!(feature.top.len() == 8 && all.len() > 8, "{}", feature.feature);
+        shown += all.len();
         for (place, one) in all.iter().enumerate() {
             assert!(!all[place + 1..].contains(one), "{}", feature.feature);
         }
         assert!(feature.top.is_sorted_by(|a, b| a.largest() >= b.largest()));
     }
+    assert!(shown > 16 * 8, "{shown}");
 }
