@@ -75,7 +75,8 @@ pub(crate) struct InterpretArgs {
     /// Requests that are sent, at most, those that are sent again included
     #[arg(long, value_name = "N")]
     budget: Option<u64>,
-    /// Tokens of requests and answers, at most; none is sent once so many are spent
+    /// Tokens of requests and answers, at most; none is sent once so many are spent. Of an endpoint that does not
+    /// count them, every 4 characters are one
     #[arg(long, value_name = "N")]
     token_budget: Option<u64>,
     /// Requests that are under way at the same time

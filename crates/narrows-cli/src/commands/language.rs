@@ -3,9 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use narrows::Result;
+use narrows::data::{Manifest, store_folder};
+use narrows::{Error, Result};
 use narrows_lm::text::{Corpus, TextOptions, Windows};
 use narrows_lm::{LanguageModel, Tap};
+use serde_json::Value;
+
+use super::Output;
+use super::dictionaries::Shelf;
 
 /// Text that a model reads.
 #[derive(Debug, Clone, Args)]
@@ -63,4 +68,37 @@ pub(super) fn open_model(folder: &Path) -> Result<LanguageModel> {
 /// The place of this name in a model.
 pub(super) fn tap(name: &str, model: &LanguageModel) -> Result<Tap> {
     Tap::parse(name, &model.architecture)
+}
+
+/// The place that is named, or that which a dictionary was trained at, as its run or the store of its rows says.
+pub(super) fn tap_of(
+    operation: &str,
+    named: Option<&str>,
+    shelf: Option<&Shelf>,
+    model: &LanguageModel,
+    output: &Output,
+) -> Result<Tap> {
+    if let Some(name) = named {
+        return tap(name, model);
+    }
+    if let Some(name) = shelf.map(trained_at).transpose()?.flatten() {
+        output.say(format!("at {name}, which the dictionary was trained at"));
+        return tap(&name, model);
+    }
+    Err(Error::mistake(
+        operation,
+        "the place of the rows",
+        "none, and neither the run nor a store that it was trained on names one",
+        "give --tap, such as blocks.0.residual_post; `narrows lm info` lists them",
+    ))
+}
+
+/// The place that a run says it was trained at, or the store that it was trained on.
+fn trained_at(shelf: &Shelf) -> Result<Option<String>> {
+    let named = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    if let Some(name) = named(shelf.config.pointer("/data/lm/tap")) {
+        return Ok(Some(name));
+    }
+    let Some(store) = shelf.trained_on().and_then(store_folder) else { return Ok(None) };
+    Ok(named(Manifest::read(&store)?.metadata.get("tap")))
 }

@@ -2,14 +2,16 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use clap::Args;
-use narrows::Error;
 use narrows::compute::Matrix;
-use narrows::data::{self, OpenOptions, ShardElement, Source};
+use narrows::data::{self, OpenOptions, Precision, ShardElement, Source};
 use narrows::report::count;
 use narrows::store::{ShardOptions, ShardWriter};
+use narrows::{Error, Result as Narrows};
 use narrows_lm::lexical::{
     Context, Contexts, Difference, FeatureScore, LexicalOptions, LexicalScores, Mean, Rows, Rule,
     SetScore, baseline_bases, measure,
@@ -20,6 +22,7 @@ use narrows_lm::{Basis, LanguageModel, Tap};
 use serde_json::json;
 
 use super::bar::Bar;
+use super::harvest::stop_signal;
 use super::language::{TextArgs, open_model, tap};
 use super::table::table;
 use super::{Output, Screen, dictionaries};
@@ -36,7 +39,8 @@ use super::{Output, Screen, dictionaries};
 /// as the dictionary keeps.
 ///
 /// Memory: the model, 16 bytes for each token, 8 windows' rows, and 128 bytes for each token while dense bases
-/// are measured. The rows lie in a temporary folder meanwhile, 4 bytes for each number.
+/// are measured. The rows lie in a temporary folder meanwhile, 4 bytes for each number; it goes when the command ends,
+/// by Ctrl-C too.
 ///
 /// Examples:
 ///
@@ -90,9 +94,12 @@ pub(crate) fn run(args: &LexicalArgs) -> Result<()> {
     basis.check(tap.width(&model.architecture))?;
     let windows = args.text.windows(&model)?;
     let contexts = Contexts::new(&windows, model.begin())?;
-    let folder = Temporary::new()?;
-    let rows = harvest(&model, tap, &windows, &folder.0, &args.output)?;
-    let found = measured(args, &basis, &*rows, &contexts)?;
+    let stopped = stop_signal()?;
+    let named = tempfile::Builder::new().prefix("narrows-lexical-").tempdir();
+    let folder = named.map_err(|error| Error::write(std::env::temp_dir(), error))?;
+    let rows = harvest(&model, tap, &windows, folder.path(), &stopped, &args.output)?;
+    let rows = Stoppable { rows, stopped };
+    let found = measured(args, &basis, &rows, &contexts)?;
     if args.output.json {
         let told = json!({
             "tap": tap.to_string(),
@@ -168,21 +175,49 @@ fn l0(basis: &Basis, rows: Rows<'_>, contexts: &Contexts) -> Result<usize> {
     Ok((codes.entries() as f64 / codes.rows() as f64).round().max(1.0) as usize)
 }
 
-/// A folder that is gone afterwards.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn new() -> Result<Self> {
-        let name = format!("narrows-lexical-{}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).map_err(|error| Error::write(&folder, error))?;
-        Ok(Self(folder))
+/// Fails once the person wants it to stop, so that what is temporary is taken away as after any other failure.
+fn go_on(stopped: &AtomicBool) -> Narrows<()> {
+    match stopped.load(Ordering::SeqCst) {
+        false => Ok(()),
+        true => Err(Error::Interrupted {
+            operation: "measure lexical interpretability".to_owned(),
+            remedy: "nothing is kept; begin again".to_owned(),
+        }),
     }
 }
 
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+/// Rows that are no longer read once the person wants it to stop: all that takes long reads them.
+struct Stoppable {
+    rows: Box<dyn Source>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Source for Stoppable {
+    fn rows(&self) -> usize {
+        self.rows.rows()
+    }
+
+    fn dim(&self) -> usize {
+        self.rows.dim()
+    }
+
+    fn precision(&self) -> Precision {
+        self.rows.precision()
+    }
+
+    fn read_f32(&self, start: usize, out: &mut [f32]) -> Narrows<()> {
+        go_on(&self.stopped)?;
+        self.rows.read_f32(start, out)
+    }
+
+    fn read_f64(&self, start: usize, out: &mut [f64]) -> Narrows<()> {
+        go_on(&self.stopped)?;
+        self.rows.read_f64(start, out)
+    }
+
+    fn gather_f32(&self, places: &[usize], out: &mut [f32]) -> Narrows<()> {
+        go_on(&self.stopped)?;
+        self.rows.gather_f32(places, out)
     }
 }
 
@@ -192,6 +227,7 @@ fn harvest(
     tap: Tap,
     windows: &Windows,
     folder: &Path,
+    stopped: &AtomicBool,
     output: &Output,
 ) -> Result<Box<dyn Source>> {
     let store = folder.join("rows");
@@ -200,6 +236,7 @@ fn harvest(
     let (mut pass, mut bar) = (Pass::default(), Bar::new(output));
     let all = windows.sequences();
     for first in (0..all).step_by(WINDOWS) {
+        go_on(stopped)?;
         let part = windows.part(first..all.min(first + WINDOWS));
         let mut hook = (tap, |rows: &mut Matrix| writer.push(rows.as_slice()));
         model.run_to(&part, Some(tap), &mut pass, &mut hook)?;

@@ -40,6 +40,7 @@ pub fn write_browser(features: &Features, tokenizer: &Tokenizer, folder: &Path) 
         "basis": features.basis,
         "count": features.count,
         "tokens": features.tokens,
+        "one_in": features.together_one_in,
         "chunk": CHUNK,
         "features": rows,
     });
@@ -55,9 +56,9 @@ pub fn write_browser(features: &Features, tokenizer: &Tokenizer, folder: &Path) 
 }
 
 fn write_script(path: &Path, value: &Value) -> Result<()> {
-    // Within a script a line separator of Unicode would end the line, and `</` the script.
+    // Within a script a line separator of Unicode would end the line; `<` may begin what ends a script or hides its end.
     let text = value.to_string().replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
-    write_aside(path, format!("narrows({});\n", text.replace("</", "<\\/")).as_bytes())
+    write_aside(path, format!("narrows({});\n", text.replace('<', "\\u003c")).as_bytes())
 }
 
 /// Number, density, largest code, tokens of the peaks, tokens that are promoted.

@@ -1,13 +1,13 @@
 //! Two passes over a text: where features fire most, then what stands around.
 
-use std::collections::{BTreeMap, HashMap};
-
 use narrows::compute::SparseRows;
-use narrows::random::Random;
 use narrows::{Error, Result};
 use serde::Serialize;
 
-use super::lens;
+use super::contexts::{Around, Drawing};
+use super::lens::{self, Lens, LogitHistogram};
+use super::peaks::Peaks;
+use super::together::{FIRINGS, Together};
 use crate::basis::Basis;
 use crate::harvest::{Harvester, WINDOWS};
 use crate::model::{LanguageModel, Site, Tap};
@@ -19,8 +19,6 @@ pub(super) const BINS: usize = 20;
 /// Features that are told to fire together with one, are near to it, and tokens that it promotes.
 const NEAR: usize = 8;
 const PROMOTED: usize = 10;
-/// Pairs of features whose common tokens are counted, at most.
-const PAIRS: usize = 1 << 22;
 
 /// What is collected.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +84,8 @@ pub struct FeatureRecord {
     pub promoted: Vec<TokenWeight>,
     /// Tokens that it suppresses.
     pub suppressed: Vec<TokenWeight>,
+    /// How much it raises or lowers all tokens; none where it promotes none.
+    pub logits: Option<LogitHistogram>,
     /// Features near to it, with the cosine.
     pub near: Vec<(usize, f32)>,
     /// Features that fire with it, with the share of common tokens.
@@ -109,83 +109,135 @@ pub struct Features {
     pub count: usize,
     /// Tokens that were looked at.
     pub tokens: usize,
+    /// Features that fire together were counted at one token in so many: 1 where the text is short enough to count
+    /// all.
+    pub together_one_in: u64,
     /// One for each feature that was asked for.
     pub features: Vec<FeatureRecord>,
 }
 
-/// A place in the text at which a feature fires.
+/// A token at which a feature fires.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Firing {
-    code: f32,
-    window: u32,
-    place: u32,
+pub struct Firing {
+    /// The feature.
+    pub feature: u32,
+    /// The window, counted from 0.
+    pub window: u32,
+    /// The place of the token in it.
+    pub place: u32,
+    /// The code, with its sign.
+    pub code: f32,
 }
 
-/// What the first pass finds of a feature.
-#[derive(Default, Clone)]
-struct Seen {
-    fired: u64,
-    sum: f64,
-    largest: f32,
-    top: Vec<Firing>,
+/// What hears how collecting goes.
+pub trait Listener {
+    /// Is given all firings of the features that are asked for, in the order of windows, places and features; what
+    /// does not fit at once comes in several calls.
+    ///
+    /// # Errors
+    /// Its own; collecting ends with it.
+    fn firings(&mut self, _firings: &[Firing]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Hears which part is done, and says whether to go on.
+    fn done(&mut self, _part: f64) -> bool {
+        true
+    }
+}
+
+/// Hears nothing.
+pub struct Silent;
+
+impl Listener for Silent {}
+
+/// The features that are asked for.
+pub(super) struct Asked {
+    pub(super) features: Vec<usize>,
+    /// Of each feature of the basis its place among them.
+    places: Vec<Option<u32>>,
+}
+
+impl Asked {
+    fn new(options: &FeaturesOptions, basis: &Basis) -> Result<Self> {
+        let count = basis.features();
+        if let Some(feature) = options.features.iter().find(|&&feature| feature >= count) {
+            return Err(Error::mistake(
+                "collect features",
+                format!("features 0 to {}, as '{}' has them", count - 1, basis.name),
+                feature.to_string(),
+                "change --features",
+            ));
+        }
+        let features = match options.features.is_empty() {
+            true => (0..count).collect(),
+            false => options.features.clone(),
+        };
+        let mut places = vec![None; count];
+        features.iter().zip(0..).for_each(|(&feature, place)| places[feature] = Some(place));
+        Ok(Self { features, places })
+    }
 }
 
 /// Collects features at a tap over a text, read twice, 8 windows at a time.
 ///
-/// Memory: the tokens; of each feature the contexts that are kept; and counts of the first 4 million pairs of features
-/// that fire together: of wider dictionaries than some 2,000 latents, features that are first met later have fewer. `told` hears which part is done.
+/// Memory: the tokens; of each feature that is asked for the contexts that are kept; and up to 64 MiB for features that
+/// fire together.
 ///
 /// # Errors
-/// If the basis is of rows of another width, or a feature is asked for that it does not have.
+/// If the basis is of rows of another width, a feature is asked for that it does not have, or `listener` ends it,
+/// which is [`Error::Interrupted`].
 pub fn collect(
     model: &LanguageModel,
     tap: Tap,
     basis: &Basis,
     windows: &Windows,
     options: &FeaturesOptions,
-    told: &mut dyn FnMut(f64),
+    listener: &mut dyn Listener,
 ) -> Result<Features> {
     basis.check(tap.width(&model.architecture))?;
-    let count = basis.features();
-    if let Some(feature) = options.features.iter().find(|&&feature| feature >= count) {
-        return Err(Error::mistake(
-            "collect features",
-            format!("features 0 to {}, as '{}' has them", count - 1, basis.name),
-            feature.to_string(),
-            "change --features",
-        ));
-    }
-    let asked: Vec<usize> =
-        if options.features.is_empty() { (0..count).collect() } else { options.features.clone() };
-    let mut first = First { seen: vec![Seen::default(); count], pairs: HashMap::new(), tokens: 0 };
-    each_part(model, tap, basis, windows, &mut |part| first.add(part, options.top), &mut |done| {
-        told(0.5 * done);
+    let asked = Asked::new(options, basis)?;
+    let reading = Reading { model, tap, basis, windows };
+    let mut peaks = Peaks::new(asked.features.len(), options.top);
+    let mut together = Together::new(basis.features(), FIRINGS);
+    let mut firings = Vec::new();
+    reading.each_part(&mut |part, done| {
+        peaks.add(part, &asked);
+        together.add(part.codes);
+        firings.clear();
+        part.each(&asked, |_, firing| firings.push(firing));
+        listener.firings(&firings)?;
+        go_on(listener, 0.5 * done)
     })?;
-    let mut second = Second::new(&first.seen, &asked, options);
-    each_part(model, tap, basis, windows, &mut |part| second.add(part), &mut |done| {
-        told(0.5 + 0.5 * done);
+    let mut drawing = Drawing::new(&peaks.seen, &asked, options);
+    reading.each_part(&mut |part, done| {
+        drawing.add(part);
+        go_on(listener, 0.5 + 0.4 * done)
     })?;
-    let contexts = second.contexts(model, tap, basis, windows, options)?;
-    let near = lens::near(basis.directions(), NEAR);
+    let contexts = drawing.contexts(&Around { model, tap, basis, windows, options })?;
+    go_on(listener, 0.95)?;
+    let near = lens::near(basis.directions(), &asked.features, NEAR);
     let adds = matches!(tap.site, Site::AttentionOut | Site::MlpOut);
-    let promoted = match tap.is_residual() || adds {
-        true => lens::promoted(model, basis.directions(), PROMOTED),
-        false => vec![[Vec::new(), Vec::new()]; count],
+    let mut lens = match tap.is_residual() || adds {
+        true => lens::through(model, basis.directions(), &asked.features, PROMOTED),
+        false => vec![Lens::default(); asked.features.len()],
     };
-    let together = first.together();
-    let records = asked.iter().zip(contexts).map(|(&feature, (top, bands))| {
-        let seen = &first.seen[feature];
-        let [raised, lowered] = promoted[feature].clone();
+    let fire_with = together.of(&asked.features, NEAR);
+    let parts = asked.features.iter().zip(contexts).zip(near).zip(fire_with).enumerate();
+    let records = parts.map(|(place, (((&feature, (top, bands)), near), together))| {
+        let seen = &peaks.seen[place];
+        let Lens { promoted, suppressed, logits } = std::mem::take(&mut lens[place]);
         FeatureRecord {
             feature,
-            density: seen.fired as f64 / first.tokens.max(1) as f64,
+            density: seen.fired as f64 / peaks.tokens.max(1) as f64,
             mean: seen.sum / seen.fired.max(1) as f64,
             largest: seen.largest,
-            histogram: second.histogram(feature),
-            promoted: raised,
-            suppressed: lowered,
-            near: near[feature].clone(),
-            together: together.get(&feature).cloned().unwrap_or_default(),
+            histogram: drawing.histogram(place),
+            promoted,
+            suppressed,
+            logits,
+            near,
+            together,
             top,
             bands,
         }
@@ -194,276 +246,70 @@ pub fn collect(
         model: model.name.clone(),
         tap: tap.to_string(),
         basis: basis.name.clone(),
-        count,
-        tokens: first.tokens as usize,
+        count: basis.features(),
+        tokens: peaks.tokens as usize,
+        together_one_in: together.one_in(),
         features: records.collect(),
     })
 }
 
+fn go_on(listener: &mut dyn Listener, part: f64) -> Result<()> {
+    match listener.done(part) {
+        true => Ok(()),
+        false => Err(Error::Interrupted {
+            operation: "collect features".to_owned(),
+            remedy: "nothing is written; begin again".to_owned(),
+        }),
+    }
+}
+
 /// The codes of some windows.
-struct Part<'a> {
+pub(super) struct Part<'a> {
     /// The first window.
     window: usize,
     length: usize,
     /// Of each row its place among the tokens of the part, and its codes.
     places: &'a [usize],
-    codes: &'a SparseRows,
+    pub(super) codes: &'a SparseRows,
 }
 
 impl Part<'_> {
-    fn firing(&self, row: usize, code: f32) -> Firing {
-        let place = self.places[row];
-        Firing {
-            code: code.abs(),
-            window: (self.window + place / self.length) as u32,
-            place: (place % self.length) as u32,
-        }
-    }
-}
-
-fn each_part(
-    model: &LanguageModel,
-    tap: Tap,
-    basis: &Basis,
-    windows: &Windows,
-    add: &mut dyn FnMut(&Part<'_>),
-    told: &mut dyn FnMut(f64),
-) -> Result<()> {
-    let mut harvester = Harvester::new(model, &[tap], false);
-    for first in (0..windows.sequences()).step_by(WINDOWS) {
-        let last = windows.sequences().min(first + WINDOWS);
-        let found = harvester.run(&windows.part(first..last))?;
-        let codes = basis.encode(&found.rows[0])?;
-        add(&Part { window: first, length: windows.length, places: &found.places, codes: &codes });
-        told(last as f64 / windows.sequences() as f64);
-    }
-    Ok(())
-}
-
-/// The first pass.
-struct First {
-    seen: Vec<Seen>,
-    /// Tokens at which two features fire, the lower first.
-    pairs: HashMap<(u32, u32), u32>,
-    tokens: u64,
-}
-
-impl First {
-    fn add(&mut self, part: &Part<'_>, top: usize) {
-        for row in 0..part.codes.rows() {
-            self.tokens += 1;
-            let (features, codes) = part.codes.row(row);
-            for (place, (&feature, &code)) in features.iter().zip(codes).enumerate() {
-                if code == 0.0 {
-                    continue;
-                }
-                let seen = &mut self.seen[feature as usize];
-                let firing = part.firing(row, code);
-                seen.fired += 1;
-                seen.sum += f64::from(firing.code);
-                seen.largest = seen.largest.max(firing.code);
-                keep_top(&mut seen.top, firing, top);
-                for &other in &features[place + 1..] {
-                    // Of more pairs than can be counted, those that were met first are.
-                    let full = self.pairs.len() >= PAIRS;
-                    match self.pairs.get_mut(&(feature, other)) {
-                        Some(count) => *count += 1,
-                        None if !full => {
-                            self.pairs.insert((feature, other), 1);
-                        }
-                        None => {}
-                    }
-                }
-            }
-        }
-    }
-
-    /// Of each feature those that fire with it.
-    fn together(&self) -> BTreeMap<usize, Vec<(usize, f32)>> {
-        let mut found: BTreeMap<usize, Vec<(usize, f32)>> = BTreeMap::new();
-        for (&(one, other), &both) in &self.pairs {
-            let either = self.seen[one as usize].fired + self.seen[other as usize].fired;
-            let share = f64::from(both) / (either - u64::from(both)) as f64;
-            for (own, with) in [(one, other), (other, one)] {
-                found.entry(own as usize).or_default().push((with as usize, share as f32));
-            }
-        }
-        for others in found.values_mut() {
-            others.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-            others.truncate(NEAR);
-        }
-        found
-    }
-}
-
-/// Keeps the largest codes, one of each window, in falling order.
-fn keep_top(top: &mut Vec<Firing>, firing: Firing, most: usize) {
-    if let Some(own) = top.iter_mut().find(|own| own.window == firing.window) {
-        if firing.code > own.code {
-            *own = firing;
-        }
-    } else if top.len() < most {
-        top.push(firing);
-    } else if top.last().is_some_and(|last| firing.code > last.code) {
-        top.pop();
-        top.push(firing);
-    } else {
-        return;
-    }
-    top.sort_by(|a, b| b.code.total_cmp(&a.code).then(a.window.cmp(&b.window)));
-}
-
-/// The contexts of the largest codes of a feature, and of each band.
-type Contexts = (Vec<Context>, Vec<Vec<Context>>);
-
-/// The second pass, which knows the largest codes.
-struct Second<'a> {
-    seen: &'a [Seen],
-    histograms: BTreeMap<usize, Vec<u32>>,
-    /// Of each feature that was asked for: firings drawn from each band, the lowest first, and how many there were.
-    drawn: BTreeMap<usize, Vec<(u64, Vec<Firing>)>>,
-    asked: Vec<usize>,
-    random: BTreeMap<usize, Random>,
-    wanted: usize,
-}
-
-impl<'a> Second<'a> {
-    fn new(seen: &'a [Seen], asked: &[usize], options: &FeaturesOptions) -> Self {
-        let of = |feature: usize| {
-            Random::numbered(options.seed, "contexts of features", &[feature as u64])
-        };
-        Self {
-            seen,
-            histograms: asked.iter().map(|&feature| (feature, vec![0; BINS])).collect(),
-            drawn: asked.iter().map(|&feature| (feature, vec![(0, Vec::new()); BANDS])).collect(),
-            asked: asked.to_vec(),
-            random: asked.iter().map(|&feature| (feature, of(feature))).collect(),
-            wanted: options.drawn,
-        }
-    }
-
-    fn add(&mut self, part: &Part<'_>) {
-        for row in 0..part.codes.rows() {
-            let (features, codes) = part.codes.row(row);
+    /// Every firing of the features that are asked for, with the place among them, in the order of tokens.
+    pub(super) fn each(&self, asked: &Asked, mut hear: impl FnMut(usize, Firing)) {
+        for (row, place) in self.places.iter().enumerate() {
+            let window = (self.window + place / self.length) as u32;
+            let (features, codes) = self.codes.row(row);
             for (&feature, &code) in features.iter().zip(codes) {
-                let feature = feature as usize;
-                let (Some(histogram), Some(bands), Some(random)) = (
-                    self.histograms.get_mut(&feature),
-                    self.drawn.get_mut(&feature),
-                    self.random.get_mut(&feature),
-                ) else {
-                    continue;
-                };
-                let firing = part.firing(row, code);
-                let share = firing.code / self.seen[feature].largest.max(f32::MIN_POSITIVE);
-                let place = |parts: usize| ((share * parts as f32) as usize).min(parts - 1);
-                if firing.code > 0.0 {
-                    histogram[place(BINS)] += 1;
-                    let (met, kept) = &mut bands[place(BANDS)];
-                    *met += 1;
-                    // Reservoir sampling: each of those that were met is kept with the same chance.
-                    if kept.len() < self.wanted {
-                        kept.push(firing);
-                    } else {
-                        let at = random.below(*met as usize);
-                        if at < kept.len() {
-                            kept[at] = firing;
-                        }
-                    }
+                let own = asked.places[feature as usize].filter(|_| code != 0.0);
+                if let Some(own) = own {
+                    let place = (place % self.length) as u32;
+                    hear(own as usize, Firing { feature, window, place, code });
                 }
             }
         }
-    }
-
-    fn histogram(&self, feature: usize) -> Vec<u32> {
-        self.histograms.get(&feature).cloned().unwrap_or_default()
-    }
-
-    /// What stands around the firings of each feature that was asked for: of the largest codes, and of each band from
-    /// the highest on.
-    fn contexts(
-        &self,
-        model: &LanguageModel,
-        tap: Tap,
-        basis: &Basis,
-        windows: &Windows,
-        options: &FeaturesOptions,
-    ) -> Result<Vec<Contexts>> {
-        // The codes of a window are made once for all features that need it.
-        let mut needed: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-        for (place, feature) in self.asked.iter().enumerate() {
-            let drawn = self.drawn[feature].iter().flat_map(|(_, firings)| firings);
-            for firing in self.seen[*feature].top.iter().chain(drawn) {
-                let of_window = needed.entry(firing.window).or_default();
-                if of_window.last() != Some(&place) {
-                    of_window.push(place);
-                }
-            }
-        }
-        let mut codes: HashMap<(u32, usize), Vec<f32>> = HashMap::new();
-        let mut harvester = Harvester::new(model, &[tap], false);
-        let all: Vec<(&u32, &Vec<usize>)> = needed.iter().collect();
-        for group in all.chunks(WINDOWS) {
-            let tokens = group.iter().flat_map(|(window, _)| windows.sequence(**window as usize));
-            let part = Windows::new(tokens.copied().collect(), windows.length);
-            let found = harvester.run(&part)?;
-            let sparse = basis.encode(&found.rows[0])?;
-            for (place, (window, features)) in group.iter().enumerate() {
-                for &own in *features {
-                    let own_codes =
-                        codes_of(&sparse, &found.places, windows.length, place, self.asked[own]);
-                    codes.insert((**window, own), own_codes);
-                }
-            }
-        }
-        let around = |firing: &Firing, own: usize| -> Context {
-            let sequence = windows.sequence(firing.window as usize);
-            let peak = firing.place as usize;
-            let begins = |place: &usize| Some(sequence[*place]) == model.begin();
-            let start = (0..=peak).rev().find(begins).unwrap_or(0);
-            let end = (peak + 1..sequence.len()).find(begins).unwrap_or(sequence.len());
-            let first = peak.saturating_sub(options.before).max(start);
-            let end = end.min(peak + options.after + 1);
-            let codes =
-                codes.get(&(firing.window, own)).map_or(&[][..], |codes| &codes[first..end]);
-            Context {
-                window: firing.window as usize,
-                first,
-                tokens: sequence[first..end].to_vec(),
-                codes: codes.to_vec(),
-                peak: peak - first,
-            }
-        };
-        let of = |(own, feature): (usize, &usize)| {
-            let top = self.seen[*feature].top.iter().map(|firing| around(firing, own)).collect();
-            let bands = self.drawn[feature].iter().rev().map(|(_, firings)| {
-                let mut firings = firings.clone();
-                firings.sort_by(|a, b| b.code.total_cmp(&a.code).then(a.window.cmp(&b.window)));
-                firings.iter().map(|firing| around(firing, own)).collect()
-            });
-            (top, bands.collect())
-        };
-        Ok(self.asked.iter().enumerate().map(of).collect())
     }
 }
 
-/// The codes of a feature at every token of a window, 0 where there is no row.
-fn codes_of(
-    sparse: &SparseRows,
-    places: &[usize],
-    length: usize,
-    window: usize,
-    feature: usize,
-) -> Vec<f32> {
-    let mut found = vec![0.0; length];
-    // Rows come in the order of their places.
-    let begin = places.partition_point(|place| place / length < window);
-    let own = places[begin..].iter().take_while(|place| **place / length == window);
-    for (row, place) in (begin..).zip(own) {
-        let (features, codes) = sparse.row(row);
-        if let Ok(at) = features.binary_search(&(feature as u32)) {
-            found[place % length] = codes[at].abs();
+/// What is read, and how.
+struct Reading<'a> {
+    model: &'a LanguageModel,
+    tap: Tap,
+    basis: &'a Basis,
+    windows: &'a Windows,
+}
+
+impl Reading<'_> {
+    /// Codes of all of the text, and which part of it is done with them.
+    fn each_part(&self, add: &mut dyn FnMut(&Part<'_>, f64) -> Result<()>) -> Result<()> {
+        let mut harvester = Harvester::new(self.model, &[self.tap], false);
+        let all = self.windows.sequences();
+        for window in (0..all).step_by(WINDOWS) {
+            let last = all.min(window + WINDOWS);
+            let found = harvester.run(&self.windows.part(window..last))?;
+            let codes = self.basis.encode(&found.rows[0])?;
+            let (length, places) = (self.windows.length, &found.places[..]);
+            add(&Part { window, length, places, codes: &codes }, last as f64 / all as f64)?;
         }
+        Ok(())
     }
-    found
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 pub(super) struct Kept {
     pub(super) request: Value,
     pub(super) answer: String,
-    /// Tokens of request and answer, as far as the endpoint says.
+    /// Tokens of request and answer, as the endpoint says or estimated.
     pub(super) tokens: u64,
 }
 

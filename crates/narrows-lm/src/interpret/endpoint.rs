@@ -67,7 +67,7 @@ pub struct Spent {
     pub retries: u64,
     /// Answers that were there already.
     pub from_cache: u64,
-    /// Tokens of requests and answers, as far as the endpoint says.
+    /// Tokens of requests and answers, as the endpoint says; where it says nothing, a token for every 4 characters.
     pub tokens: u64,
 }
 
@@ -266,12 +266,20 @@ impl Endpoint {
                 "give the URL of an OpenAI-compatible endpoint, such as http://localhost:8000/v1",
             ));
         }
-        Ok(Kept {
-            request: request.clone(),
-            answer: message["content"].as_str().unwrap_or_default().to_owned(),
-            tokens: parsed["usage"]["total_tokens"].as_u64().unwrap_or(0),
-        })
+        let answer = message["content"].as_str().unwrap_or_default().to_owned();
+        let tokens = parsed["usage"]["total_tokens"].as_u64();
+        let tokens = tokens.unwrap_or_else(|| estimated_tokens(request, &answer));
+        Ok(Kept { request: request.clone(), answer, tokens })
     }
+}
+
+/// Tokens of a request and its answer where the endpoint does not count them, so that a budget ends all the same: one
+/// for every 4 characters, as is usual of English.
+fn estimated_tokens(request: &Value, answer: &str) -> u64 {
+    let messages = request["messages"].as_array().into_iter().flatten();
+    let asked = messages.filter_map(|message| message["content"].as_str());
+    let characters: usize = asked.chain([answer]).map(|text| text.chars().count()).sum();
+    characters.div_ceil(4) as u64
 }
 
 /// The beginning of what an endpoint said, on one line.

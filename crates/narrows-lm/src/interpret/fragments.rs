@@ -76,17 +76,25 @@ struct Shelf {
 }
 
 impl Shelf {
-    fn offer(&mut self, held: Held, most: usize) {
+    /// Of fragments with the same tokens the one with the largest activation stays.
+    fn offer(&mut self, held: Held, most: usize, same: impl Fn(usize, usize) -> bool) {
         let above = |other: &Held| other.largest >= held.largest;
         let place = self.top.partition_point(above);
-        if place < most {
-            self.top.insert(place, held);
-            self.top.truncate(most);
+        if place >= most {
+            return;
         }
+        if let Some(twin) = self.top.iter().position(|own| same(own.fragment, held.fragment)) {
+            if twin < place {
+                return;
+            }
+            self.top.remove(twin);
+        }
+        self.top.insert(place, held);
+        self.top.truncate(most);
     }
 }
 
-/// Collects fragments of features at a tap. `told` hears which part of the text is done.
+/// Collects fragments of features at a tap, of those with the same tokens one. `told` hears which part of the text is done.
 ///
 /// Memory: of each feature as many activations as its fragments have tokens, and of 8 windows the rows of a
 /// pass and their codes.
@@ -109,6 +117,11 @@ pub fn collect(
     for (slot, &feature) in options.features.iter().enumerate() {
         slot_of[feature] = Some(slot);
     }
+    let ids = |fragment: usize| -> &[u32] {
+        let start = fragment / per_window * windows.length + fragment % per_window * length;
+        &windows.tokens[start..start + length]
+    };
+    let same = |one: usize, other: usize| ids(one) == ids(other);
     let mut pass = Pass::default();
     for first in (0..windows.sequences()).step_by(WINDOWS) {
         let part = windows.part(first..windows.sequences().min(first + WINDOWS));
@@ -137,19 +150,22 @@ pub fn collect(
                         drawn.clone_from(&activations);
                     }
                     let largest = activations.iter().copied().fold(0.0, f32::max);
-                    shelves[slot].offer(Held { fragment, largest, activations }, options.top);
+                    let held = Held { fragment, largest, activations };
+                    shelves[slot].offer(held, options.top, same);
                 }
             }
         }
         told((first + part.sequences()) as f64 / windows.sequences() as f64);
     }
     let tokens = |fragment: usize| -> Vec<String> {
-        let start = fragment / per_window * windows.length + fragment % per_window * length;
-        let ids = &windows.tokens[start..start + length];
-        ids.iter().map(|&id| model.tokenizer.token(id)).collect()
+        ids(fragment).iter().map(|&id| model.tokenizer.token(id)).collect()
     };
-    let of =
-        |(&feature, shelf): (&usize, Shelf)| finish(feature, shelf, length, options.random, tokens);
+    let of = |(&feature, mut shelf): (&usize, Shelf)| {
+        // What is told from what activates a feature is not to be the same text again.
+        let mut met: BTreeSet<&[u32]> = shelf.top.iter().map(|held| ids(held.fragment)).collect();
+        shelf.drawn.retain(|&fragment, _| met.insert(ids(fragment)));
+        finish(feature, shelf, length, options.random, tokens)
+    };
     Ok(options.features.iter().zip(shelves).map(of).collect())
 }
 
@@ -175,13 +191,12 @@ fn finish(
     random: usize,
     tokens: impl Fn(usize) -> Vec<String>,
 ) -> FeatureFragments {
-    let strongest: BTreeSet<usize> = shelf.top.iter().map(|held| held.fragment).collect();
-    let drawn = shelf.drawn.into_iter().filter(|(fragment, _)| !strongest.contains(fragment));
     let quiet = |mut activations: Vec<f32>| {
         activations.resize(length, 0.0);
         activations
     };
     let top = shelf.top.into_iter();
+    let drawn = shelf.drawn.into_iter();
     let mut drawn: Vec<Fragment> = drawn
         .map(|(fragment, activations)| Fragment {
             tokens: tokens(fragment),

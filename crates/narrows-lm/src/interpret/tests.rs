@@ -281,3 +281,57 @@ fn prompts_are_written_read_and_refused() {
     let filled = [("{explanation}", "a {tokens} b"), ("{tokens}", "c")];
     assert!(prompts.simulate.user(&filled).contains("a {tokens} b\n\nc"));
 }
+
+#[test]
+fn an_endpoint_that_does_not_count_ends_at_the_budget_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|_, system, user| {
+        let (status, body) = ideal(system, user);
+        let mut body: Value = serde_json::from_str(&body).unwrap();
+        body.as_object_mut().unwrap().remove("usage");
+        (status, body.to_string())
+    });
+    let endpoint = Endpoint::new(options(&server), &folder.path().join("one")).unwrap();
+    let asked = endpoint.ask("Say in one short sentence what", "hot é", 10).unwrap().unwrap();
+    let characters = "Say in one short sentence whathot é".chars().count() + asked.chars().count();
+    assert_eq!(endpoint.spent().tokens, characters.div_ceil(4) as u64);
+    let mut few = options(&server);
+    few.most_tokens = Some(200);
+    let (found, spent) = run(few, &folder.path().join("two"), 1).unwrap();
+    assert!(!found.finished && spent.tokens >= 200 && spent.requests < EACH, "{spent:?}");
+}
+
+#[test]
+fn the_same_text_is_one_fragment() {
+    use narrows::evaluate::Frame;
+
+    use crate::basis::Basis;
+    use crate::model::{LanguageModel, Tap};
+    use crate::text::Windows;
+
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/models/neox-parallel");
+    let model = LanguageModel::open(&folder).unwrap();
+    let frame = Frame::random(16, vec![0.0; model.architecture.width], 3).unwrap();
+    let basis = Basis::frame("random", frame, 8);
+    // Every window comes three times.
+    let mut random = Random::stream(2, "tokens");
+    let window = |_| (0..12).map(|_| 1 + random.below(250) as u32).collect::<Vec<_>>();
+    let own: Vec<Vec<u32>> = (0..20).map(window).collect();
+    let tokens = own.iter().chain(&own).chain(&own).flatten().copied().collect();
+    let windows = Windows::new(tokens, 12);
+    let options =
+        CollectOptions { length: 12, top: 8, random: 6, ..CollectOptions::new((0..16).collect()) };
+    let tap = Tap::after(0);
+    let found = collect(&model, tap, &basis, &windows, &options, &mut |_| ()).unwrap();
+    let mut shown = 0;
+    for feature in found {
+        let all: Vec<&Vec<String>> =
+            feature.top.iter().chain(&feature.random).map(|fragment| &fragment.tokens).collect();
+        shown += all.len();
+        for (place, one) in all.iter().enumerate() {
+            assert!(!all[place + 1..].contains(one), "{}", feature.feature);
+        }
+        assert!(feature.top.is_sorted_by(|a, b| a.largest() >= b.largest()));
+    }
+    assert!(shown > 16 * 8, "{shown}");
+}

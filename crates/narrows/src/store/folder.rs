@@ -112,7 +112,9 @@ impl Folder {
             Self::Dictionary => &[EXCHANGED, "sae_weights.safetensors", "sae.safetensors"],
             Self::Study => &[STUDY, "report.html"],
             Self::Patching => &[CURVES, "report.html"],
-            Self::Features => &[FEATURES, "features.jsonl", "index.html", "data"],
+            Self::Features => {
+                &[FEATURES, "features.jsonl", "index.html", "data", "delphi", "neuronpedia"]
+            }
         };
         let listed = match self {
             Self::Pictures => read_json(&folder.join(PICTURES))

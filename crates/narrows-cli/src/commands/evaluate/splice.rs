@@ -5,18 +5,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use narrows::data::{Manifest, store_folder};
 use narrows::report::count;
 use narrows::{Error, Result as Narrows};
 use narrows_lm::splice::{BaselineFrames, Replacement, Splice, SpliceReport, SpliceScores};
 use narrows_lm::text::Windows;
-use narrows_lm::{Basis, LanguageModel, Tap};
+use narrows_lm::{Basis, LanguageModel};
 use serde_json::{Value, json};
 
 use super::super::Screen;
 use super::super::bar::Bar;
 use super::super::dictionaries::{NUMBERS, Shelf, open};
-use super::super::language::{TextArgs, open_model, tap};
+use super::super::language::{TextArgs, open_model, tap_of};
 use super::super::table::table;
 use super::{EvaluateArgs, remember};
 
@@ -37,8 +36,8 @@ pub(super) struct SpliceArgs {
     /// Text files: plain (`<|endoftext|>` between documents), .jsonl, either gzipped
     #[arg(long, num_args = 1.., value_name = "FILE", requires = "lm", help_heading = "In a language model")]
     text: Vec<PathBuf>,
-    /// The place of the rows, such as blocks.3.residual_post; `narrows lm info` lists them [default: that of
-    /// the store that the dictionary was trained on, where it says so]
+    /// The place of the rows, such as blocks.3.residual_post; `narrows lm info` lists them [default: that
+    /// which the run, or the store that it was trained on, names]
     #[arg(long, value_name = "TAP", requires = "lm", help_heading = "In a language model")]
     tap: Option<String>,
     /// Other text to fit the baselines on [default: the first third of the text, which is then not measured]
@@ -136,7 +135,8 @@ impl Text {
 pub(super) fn run(args: &EvaluateArgs, folder: &Path) -> Result<()> {
     let shelf = find(&args.on.run)?;
     let model = open_model(folder)?;
-    let place = find_tap(args, &shelf, &model)?;
+    let named = args.splice.tap.as_deref();
+    let place = tap_of("evaluate --lm", named, Some(&shelf), &model, &args.output)?;
     let splice = Splice { model: &model, tap: place, begin: args.splice.splice_begin };
     let dictionaries = read(&shelf)?;
     dictionaries.iter().try_for_each(|basis| splice.check(basis))?;
@@ -190,27 +190,6 @@ fn find(run: &Path) -> Result<Shelf> {
         )
         .into()
     })
-}
-
-/// The place that is named, or that of the store that the dictionary was trained on.
-fn find_tap(args: &EvaluateArgs, shelf: &Shelf, model: &LanguageModel) -> Narrows<Tap> {
-    if let Some(name) = &args.splice.tap {
-        return tap(name, model);
-    }
-    let store = shelf.trained_on().and_then(store_folder);
-    let manifest = store.map(|folder| Manifest::read(&folder)).transpose()?;
-    match manifest.as_ref().and_then(|manifest| manifest.metadata.get("tap")?.as_str()) {
-        Some(name) => {
-            args.output.say(format!("at {name}, which the store names that it was trained on"));
-            tap(name, model)
-        }
-        None => Err(Error::mistake(
-            "evaluate --lm",
-            "the place where rows are replaced",
-            "none, and no store that the dictionary was trained on names one",
-            "give --tap, such as blocks.0.residual_post; `narrows lm info` lists them",
-        )),
-    }
 }
 
 /// The dictionaries of a shelf, all in memory.

@@ -1,6 +1,7 @@
 "use strict";
 // The page keeps its state behind '#': q=what is searched, o=order, f=the feature that is open.
-const begun = performance.now();
+// Tests read from the body how long it took until the list stood there, and what went wrong.
+addEventListener("error", (event) => { document.body.dataset.error = event.message || `not loaded: ${event.target.src}`; }, true);
 const element = (id) => document.getElementById(id);
 const make = (tag, text, kind) => {
   const made = document.createElement(tag);
@@ -8,11 +9,11 @@ const make = (tag, text, kind) => {
   if (kind) made.className = kind;
   return made;
 };
-const shown = (token) => token.replace(/\n/g, "↵").replace(/^ +$/, (spaces) => "·".repeat(spaces.length));
+const shown = (token) => token.replace(/\n/g, "↵").replace(/\t/g, "⇥").replace(/^ +/, (spaces) => "·".repeat(spaces.length));
 const figure = (value) => (Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3));
 const percent = (share) => (100 * share >= 0.995 ? (100 * share).toFixed(1) : (100 * share).toPrecision(2)) + " %";
 const STEP = 200;
-let index = null, places = new Map(), shownRows = [], listed = 0;
+let index = null, places = new Map(), shownRows = [], listed = 0, wanted = "";
 const chunks = new Map(), waiting = new Map();
 
 function narrows(data) {
@@ -28,7 +29,8 @@ function begin(data) {
   index = data;
   data.features.forEach((row, place) => {
     places.set(row[0], place);
-    row.push((row[3].join("\n") + "\n" + row[4].join("\n")).toLowerCase());
+    // What is searched: the tokens at which it fires most, and those that it promotes.
+    row.push(row[3].join("\n").toLowerCase(), row[4].join("\n").toLowerCase());
   });
   document.title = `Features of ${data.model} at ${data.tap}`;
   element("title").textContent = `Features at ${data.tap}`;
@@ -39,7 +41,7 @@ function begin(data) {
   addEventListener("hashchange", draw);
   addEventListener("keydown", step);
   draw();
-  document.body.dataset.ready = Math.round(performance.now() - begun);
+  document.body.dataset.ready = Math.round(performance.now());
 }
 
 function state() {
@@ -56,11 +58,16 @@ function go(changes) {
   draw();
 }
 
-function matching(query) {
-  const wanted = query.trim().toLowerCase();
-  if (!wanted) return index.features;
-  if (/^\d+$/.test(wanted)) return index.features.filter((row) => String(row[0]).startsWith(wanted));
-  return index.features.filter((row) => row[5].includes(wanted));
+// A leading space may be typed as the list shows it.
+function sought(query) {
+  return (query.includes("·") ? query.replace(/·/g, " ") : query.trim()).toLowerCase();
+}
+
+// Digits are numbers of features and tokens as well.
+function hit(row) {
+  if (/^\d+$/.test(wanted) && String(row[0]).startsWith(wanted)) return "number";
+  if (row[5].includes(wanted)) return "fires";
+  return row[6].includes(wanted) ? "promotes" : "";
 }
 
 const orders = {
@@ -76,12 +83,15 @@ function draw() {
   if (element("search").value !== query) element("search").value = query;
   const order = orders[now.get("o")] ? now.get("o") : "number";
   element("order").value = order;
-  shownRows = matching(query).slice().sort(orders[order]);
+  wanted = sought(query);
+  shownRows = index.features.filter((row) => !wanted || hit(row)).sort(orders[order]);
   element("found").textContent = `${shownRows.length.toLocaleString("en")} found`;
   listed = 0;
   element("list").replaceChildren();
-  more();
   const open = now.get("f") === null ? shownRows[0] && shownRows[0][0] : Number(now.get("f"));
+  // What is open stands in the list, however far down.
+  const place = shownRows.findIndex((row) => row[0] === open);
+  do more(); while (listed <= place);
   if (places.has(open)) load(open);
   else element("feature").replaceChildren(make("p", query ? "Nothing is found." : "There is no such feature."));
 }
@@ -94,10 +104,9 @@ function more() {
   for (const row of shownRows.slice(listed, listed + STEP)) {
     const link = make("a");
     link.href = address(row[0]);
+    link.dataset.feature = row[0];
     if (String(row[0]) === open) link.setAttribute("aria-current", "true");
-    link.append(make("span", row[0], "number"));
-    link.append(make("span", [...new Set(row[3])].map(shown).join(" · ") || "never fires", "tokens"));
-    link.append(make("span", percent(row[1]), "share"));
+    link.append(make("span", row[0], "number"), summary(row), make("span", percent(row[1]), "share"));
     list.append(link);
   }
   listed += STEP;
@@ -106,6 +115,20 @@ function more() {
     button.addEventListener("click", more);
     list.append(button);
   }
+}
+
+// The tokens of a row of the list. One that is found only for what it promotes says so.
+function summary(row) {
+  const part = make("span", undefined, "tokens");
+  if (wanted && hit(row) === "promotes") {
+    part.classList.add("promotes");
+    part.append(make("small", "promotes "));
+    row[4].filter((token) => token.toLowerCase().includes(wanted)).forEach((token) => part.append(make("i", shown(token))));
+    return part;
+  }
+  [...new Set(row[3])].forEach((token) => part.append(make("i", shown(token))));
+  if (!row[3].length) part.append(make("small", "never fires"));
+  return part;
 }
 
 function address(feature) {
@@ -216,7 +239,8 @@ function show(own) {
   columns.append(histogram(own));
   page.append(columns);
   page.append(links("Near: cosine of directions", own.near));
-  page.append(links("Together: share of common tokens", own.together));
+  const some = index.one_in > 1 ? `, counted at one token in ${index.one_in.toLocaleString("en")}` : "";
+  page.append(links(`Together: share of common tokens${some}`, own.together));
   if (!own.top.length) page.append(make("p", "It never fires in this text."));
   else page.append(make("h3", "Where it fires most"));
   own.top.forEach((one) => page.append(context(one, own.largest)));
@@ -226,9 +250,12 @@ function show(own) {
     page.append(make("h3", `Drawn from codes of ${(100 * (parts - 1 - place)) / parts} to ${(100 * (parts - place)) / parts} % of the largest`));
     band.forEach((one) => page.append(context(one, own.largest)));
   });
-  document.querySelectorAll("#list a").forEach((link) => {
-    const open = link.firstChild.textContent === String(own.feature);
-    if (open) link.setAttribute("aria-current", "true");
-    else link.removeAttribute("aria-current");
+  const list = element("list");
+  list.querySelectorAll("a").forEach((link) => {
+    if (link.dataset.feature !== String(own.feature)) return link.removeAttribute("aria-current");
+    link.setAttribute("aria-current", "true");
+    // Only the list is scrolled, and only if the row is out of sight.
+    const row = link.getBoundingClientRect(), box = list.getBoundingClientRect();
+    if (row.top < box.top || row.bottom > box.bottom) list.scrollTop += row.top - box.top - box.height / 3;
   });
 }
