@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    compress, convert, data, evaluate, faces, features, fetch, finetune, fit, harvest, interpret, lexical, lm,
-    patch, predict, report, shards, steer, study, tour, transform, tree,
+    compress, convert, data, evaluate, faces, features, fetch, finetune, fit, harvest, interpret,
+    lexical, lm, patch, predict, report, shards, steer, study, tour, transform, tree,
 };
 
 /// Learn narrow representations of data, fast, and prove what was learned

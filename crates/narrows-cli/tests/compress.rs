@@ -101,20 +101,26 @@ fn the_file_is_the_entropy_of_its_indices_within_two_percent() {
     }
     let codes = 8.0 * (told["bytes"].as_f64().unwrap() - told["overhead"].as_f64().unwrap());
     // Of so few rows, what has to be learned of the distributions counts: the bound of Rissanen.
-    assert!(codes > 0.98 * bound && codes < 1.02 * (bound + learned), "{codes}, {bound} + {learned}");
+    assert!(
+        codes > 0.98 * bound && codes < 1.02 * (bound + learned),
+        "{codes}, {bound} + {learned}"
+    );
     assert!(told["fidelity"]["psnr"].as_f64().unwrap() > 17.5, "{told}");
 }
 
 #[test]
 fn a_network_and_sound_go_there_and_back_on_any_number_of_threads() {
     let desk = Desk::new();
-    let mut sound = b"RIFF\x00\x00\x00\x00WAVEfmt \x10\0\0\0\x01\0\x02\0\x40\x1f\0\0\0\x7d\0\0\x04\0\x10\0data".to_vec();
+    let mut sound =
+        b"RIFF\x00\x00\x00\x00WAVEfmt \x10\0\0\0\x01\0\x02\0\x40\x1f\0\0\0\x7d\0\0\x04\0\x10\0data"
+            .to_vec();
     let samples = 3000_u32;
     sound.extend((samples * 4).to_le_bytes());
     for place in 0..samples {
         let t = f64::from(place) / 8000.0;
         for pitch in [220.0, 331.0] {
-            let value = 9000.0 * (6.283 * pitch * t).sin() + 2000.0 * (6.283 * 3.0 * pitch * t).sin();
+            let value =
+                9000.0 * (6.283 * pitch * t).sin() + 2000.0 * (6.283 * 3.0 * pitch * t).sin();
             sound.extend((value as i16).to_le_bytes());
         }
     }
@@ -171,7 +177,10 @@ fn every_kind_comes_back_as_its_kind() {
     assert_eq!((again.len(), &again[..16]), (idx.len(), &idx[..16]));
 
     let lines = (0..60).map(|i| format!("{},{},{}\n", i, i * i % 37, ["red", "blue"][i % 2]));
-    desk.write("x.csv", ["size,weight,colour\n".to_owned()].into_iter().chain(lines).collect::<String>());
+    desk.write(
+        "x.csv",
+        ["size,weight,colour\n".to_owned()].into_iter().chain(lines).collect::<String>(),
+    );
     desk.narrows("fit -q --data x.csv --set model.components=all --out run3");
     desk.narrows("compress run3 --data x.csv --out x.nrw -q --snr 40");
     desk.narrows("decompress x.nrw --run run3 --out y.csv -q");

@@ -69,7 +69,9 @@ fn answer(
     }
     noted.lock().unwrap().push((path.clone(), from));
     let Some((_, bytes)) = files.iter().find(|(name, _)| path == format!("/{name}")) else {
-        return stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        return stream.write_all(
+            b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        );
     };
     let start = from.filter(|_| !manners.whole_only).unwrap_or(0);
     if start >= bytes.len() {
@@ -150,7 +152,10 @@ fn wrong_bytes_are_not_kept() {
     let server = Server::new(wrong, Manners::default());
     let (code, message) = fetch(&desk, "mnist", &server.url);
     assert_eq!(code, 1, "{message}");
-    assert!(message.contains("expected sha256 440fcabf") && message.contains("--mirror"), "{message}");
+    assert!(
+        message.contains("expected sha256 440fcabf") && message.contains("--mirror"),
+        "{message}"
+    );
     assert_eq!(fs::read_dir(desk.path("got")).unwrap().count(), 0);
     // What is there and wrong is fetched again, not trusted.
     desk.write("got/train-images-idx3-ubyte.gz", "cut off");
@@ -168,7 +173,10 @@ fn what_is_not_there_and_who_does_not_answer_are_told() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (code, message) = fetch(&desk, "mnist", &format!("http://{closed}"));
     assert_eq!(code, 1);
-    assert!(message.contains("4 times in a row") && message.contains("check the network"), "{message}");
+    assert!(
+        message.contains("4 times in a row") && message.contains("check the network"),
+        "{message}"
+    );
 }
 
 #[test]

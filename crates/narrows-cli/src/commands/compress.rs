@@ -250,13 +250,18 @@ pub(crate) fn decompress(args: DecompressArgs) -> Result<()> {
     }
     let codec = Codec::new(&run.model, &run.preparation, about.values)?;
     let columns = run.preparation.columns();
-    let hash =
-        codec::write_rows(&args.out, &about, columns, |take| file.rows(&codec, |at, r| take(at, r)))?;
+    let hash = codec::write_rows(&args.out, &about, columns, |take| {
+        file.rows(&codec, |at, r| take(at, r))
+    })?;
     let said = format!("written: {} rows in {}", count(about.rows), args.out.display());
     args.output.say(said);
     if args.output.json {
         let path = args.out.display().to_string();
-        writeln!(Screen, "{}", json!({ "rows": about.rows, "path": path, "reconstruction": hash }))?;
+        writeln!(
+            Screen,
+            "{}",
+            json!({ "rows": about.rows, "path": path, "reconstruction": hash })
+        )?;
     }
     Ok(())
 }

@@ -172,7 +172,12 @@ fn check_array(out: &Path, from: &str) -> narrows::Result<()> {
 }
 
 /// Refuses to replace the data themselves, or a file that does not begin as its like do.
-pub(super) fn check_target(out: &Path, from: &str, what: &str, begins: &[&[u8]]) -> narrows::Result<()> {
+pub(super) fn check_target(
+    out: &Path,
+    from: &str,
+    what: &str,
+    begins: &[&[u8]],
+) -> narrows::Result<()> {
     let Ok(target) = out.canonicalize() else { return Ok(()) };
     let refuse = |what_it_is: &str| {
         Err(Error::mistake(

@@ -16,8 +16,8 @@
 //!
 //! The answer of the decoder, gᵢ in [`super::quantiser`], is measured by central differences of a tenth
 //! of the code's standard deviation: at one row where the decoder is linear, else at 64 of the rows, all
-//! dimensions of a row at once. Source: P. Panter and W. Dite, Proceedings of the IRE 39 (1951), for the
-//! error Δ²/12; the rest is calculus.
+//! dimensions of a row at once. Source of the
+//! error Δ²/12: W. R. Bennett, Spectra of quantized signals, Bell System Technical Journal 27 (1948).
 
 use half::bf16;
 use ndarray::Array2;
@@ -120,7 +120,8 @@ impl<'a> Training<'a> {
                 column.extend(codes.iter().skip(dim).step_by(codes.len() / block.1));
             }
         }
-        let spreads: Vec<(f64, f64)> = columns.iter().map(|column| mean_deviation(column)).collect();
+        let spreads: Vec<(f64, f64)> =
+            columns.iter().map(|column| mean_deviation(column)).collect();
         let offsets = spreads.iter().map(|&(mean, _)| bf16::from_f64(mean)).collect();
         let answers = answers(&codec, &columns, &spreads)?;
         let wide = answers.iter().zip(&spreads).map(|(answer, (_, deviation))| answer * deviation);
@@ -236,11 +237,7 @@ fn dimension_bits(rules: &Rules, dim: usize, column: &[f64]) -> f64 {
 }
 
 /// √g of each dimension: how far a row moves when its code does.
-fn answers(
-    codec: &Codec<'_>,
-    columns: &[Vec<f64>],
-    spreads: &[(f64, f64)],
-) -> Result<Vec<f64>> {
+fn answers(codec: &Codec<'_>, columns: &[Vec<f64>], spreads: &[(f64, f64)]) -> Result<Vec<f64>> {
     let rows = columns.first().map_or(0, Vec::len);
     let measured = evenly(rows, if codec.is_linear() { 1 } else { ANSWERED });
     let mut squares = vec![0.0; columns.len()];
@@ -262,13 +259,11 @@ fn answers_at(codec: &Codec<'_>, code: &[f64], spreads: &[(f64, f64)]) -> Result
         codec.model().decode(codes.view())
     };
     let (forwards, backwards) = (moved(1.0)?, moved(-1.0)?);
-    let pairs = forwards.rows().into_iter().zip(backwards.rows()).zip(&widths);
-    let square = |((a, b), &width): ((ndarray::ArrayView1<'_, f64>, _), &f64)| match width > 0.0 {
-        true => {
-            let b: ndarray::ArrayView1<'_, f64> = b;
-            a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / (2.0 * width).powi(2)
-        }
-        false => 0.0,
+    let square = |(dim, &width): (usize, &f64)| {
+        let pairs = forwards.row(dim).into_iter().zip(backwards.row(dim));
+        let moved: f64 = pairs.map(|(a, b)| (a - b).powi(2)).sum();
+        // A code that never varies tells nothing of how the decoder answers.
+        if width > 0.0 { moved / (2.0 * width).powi(2) } else { 0.0 }
     };
-    Ok(pairs.map(square).collect())
+    Ok(widths.iter().enumerate().map(square).collect())
 }

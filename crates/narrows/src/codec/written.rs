@@ -249,9 +249,10 @@ mod tests {
         let bytes: Vec<f64> = (0..48).map(|i| f64::from(i * 5)).collect();
         let image = Some(ImageShape { height: 3, width: 4, channels: 1 });
         let about = |container, values, image| About { container, values, rows: 4, dim: 12, image };
-        let pictures = Container::Pictures(["a/1", "a/2", "b/1", "b/2"].map(|n| format!("{n}.png").into()).to_vec());
-        for (name, container) in
-            [("x.npy", Container::Npy), ("x", Container::Idx), ("x", pictures)]
+        let pictures = Container::Pictures(
+            ["a/1", "a/2", "b/1", "b/2"].map(|n| format!("{n}.png").into()).to_vec(),
+        );
+        for (name, container) in [("x.npy", Container::Npy), ("x", Container::Idx), ("x", pictures)]
         {
             let about = about(container, Values::Bytes, image);
             assert_eq!(there_and_back(name, &about, &[], &bytes), bytes, "{name}");

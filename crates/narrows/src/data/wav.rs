@@ -50,7 +50,8 @@ pub(super) fn recognises(bytes: &[u8]) -> bool {
 /// What the file says of itself, and where its samples begin.
 pub(super) fn header(path: &Path, bytes: &[u8]) -> Result<(Sound, usize)> {
     let bad = |problem: String| Error::bad_file(path, problem, "write or fetch the file again");
-    let reader = hound::WavReader::new(Cursor::new(bytes)).map_err(|error| bad(error.to_string()))?;
+    let reader =
+        hound::WavReader::new(Cursor::new(bytes)).map_err(|error| bad(error.to_string()))?;
     let (spec, samples) = (reader.spec(), reader.duration() as usize);
     if spec.sample_format != hound::SampleFormat::Int || spec.bits_per_sample != 16 {
         let kind = match spec.sample_format {

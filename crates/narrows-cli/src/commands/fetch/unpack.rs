@@ -42,7 +42,8 @@ pub(super) fn has_orl(folder: &Path) -> Result<bool> {
 
 /// `s1/1.pgm`, `s1/2.pgm`, …
 fn orl_names() -> impl Iterator<Item = String> {
-    (1..=PEOPLE).flat_map(|person| (1..=EACH).map(move |picture| format!("s{person}/{picture}.pgm")))
+    (1..=PEOPLE)
+        .flat_map(|person| (1..=EACH).map(move |picture| format!("s{person}/{picture}.pgm")))
 }
 
 /// Writes the 400 pictures of the archive into `folder`, one sub-folder for each person. Nothing else
@@ -61,7 +62,8 @@ pub(super) fn orl(archive: &Path, folder: &Path) -> Result<()> {
         let within = |listed: &&String| {
             **listed == name || listed.strip_suffix(&name).is_some_and(|rest| rest.ends_with('/'))
         };
-        let entry = listed.iter().find(within).ok_or_else(|| bad(format!("'{name}' is missing")))?;
+        let entry =
+            listed.iter().find(within).ok_or_else(|| bad(format!("'{name}' is missing")))?;
         let mut bytes = Vec::new();
         let picture = zip.by_name(entry).map_err(|error| bad(error.to_string()))?;
         let read = picture.take(LARGEST).read_to_end(&mut bytes);
@@ -130,7 +132,8 @@ fn matrix(bytes: &[u8]) -> Option<Vec<u8>> {
         let (_, dimensions, content) = element(content)?;
         let (_, _, content) = element(content)?;
         let (kind, numbers, _) = element(content)?;
-        let shape = [(PIXELS as u32).to_le_bytes(), ((PEOPLE * EACH) as u32).to_le_bytes()].concat();
+        let shape =
+            [(PIXELS as u32).to_le_bytes(), ((PEOPLE * EACH) as u32).to_le_bytes()].concat();
         if kind == BYTES && dimensions == shape && numbers.len() == PIXELS * PEOPLE * EACH {
             return Some(numbers.to_vec());
         }
@@ -183,5 +186,24 @@ mod tests {
             fs::write(&mat, &file[..cut]).unwrap();
             assert!(olivetti(&mat, &images, &labels).is_err());
         }
+    }
+
+    #[test]
+    fn the_faces_of_the_public_file_are_found() {
+        let Some(data) = std::env::var_os("NARROWS_DATA") else {
+            eprintln!(
+                "skipped: NARROWS_DATA does not name a folder with olivetti/olivettifaces.mat"
+            );
+            return;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let [images, labels] = ["images", "labels"].map(|name| folder.path().join(name));
+        olivetti(&Path::new(&data).join("olivetti/olivettifaces.mat"), &images, &labels).unwrap();
+        let faces = &fs::read(images).unwrap()[16..];
+        assert_eq!((faces.len(), faces.iter().max()), (400 * PIXELS, Some(&242)));
+        // The first pixels that scikit-learn's documentation prints, times 242.
+        let first =
+            [0.309_917_36, 0.367_768_6, 0.417_355_36].map(|x: f64| (x * 242.0).round() as u8);
+        assert_eq!(faces[..3], first);
     }
 }
