@@ -1,12 +1,14 @@
 //! One file for each command: read the arguments, call the library, print.
 
 mod bar;
+pub(crate) mod compress;
 pub(crate) mod convert;
 pub(crate) mod data;
 mod dictionaries;
 pub(crate) mod evaluate;
 pub(crate) mod faces;
 pub(crate) mod features;
+pub(crate) mod fetch;
 pub(crate) mod finetune;
 pub(crate) mod fit;
 pub(crate) mod harvest;
@@ -110,9 +112,10 @@ fn open_run(folder: &Path) -> Result<Run> {
 }
 
 /// Opens data as the training data were opened: pictures in their size and colours, tables without
-/// their column of labels. Where that does not apply, the data are taken as they are.
+/// their column of labels, sound in their frames. Where that does not apply, the data are taken as they are.
 fn open_like(run: &Run, data: &str, given: OpenOptions) -> narrows::Result<Dataset> {
     let table = &run.config["data"];
+    let given = OpenOptions { frame: Some(run.preparation.input_dim()), ..given };
     let trained = OpenOptions {
         colour: table["colour"].as_bool().unwrap_or(false),
         resize: serde_json::from_value(table["resize"].clone()).ok().flatten(),
@@ -121,6 +124,7 @@ fn open_like(run: &Run, data: &str, given: OpenOptions) -> narrows::Result<Datas
             .clone()
             .or_else(|| table["label_column"].as_str().map(str::to_owned)),
         labels: given.labels.clone(),
+        frame: given.frame,
     };
     let like = rows::open(data, &trained);
     let fits = |set: &Dataset| set.rows.dim() == run.preparation.input_dim();

@@ -22,7 +22,7 @@ const GROUPS: [Group; 7] = [
     },
     Group {
         heading: "Use",
-        commands: &["encode", "decode", "reconstruct", "predict"],
+        commands: &["encode", "decode", "reconstruct", "predict", "compress", "decompress"],
         example: "narrows encode runs/a --data new.npy --out codes.npy",
     },
     Group {
@@ -47,7 +47,7 @@ const GROUPS: [Group; 7] = [
     },
     Group {
         heading: "Data and files of others",
-        commands: &["data", "shards", "convert"],
+        commands: &["data", "fetch", "shards", "convert"],
         example: "narrows data wine.csv",
     },
     Group {

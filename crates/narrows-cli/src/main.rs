@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    convert, data, evaluate, faces, features, finetune, fit, harvest, interpret, lexical, lm,
-    patch, predict, report, shards, shell, steer, study, tour, transform, tree,
+    compress, convert, data, evaluate, faces, features, fetch, finetune, fit, harvest, interpret,
+    lexical, lm, patch, predict, report, shards, shell, steer, study, tour, transform, tree,
 };
 
 /// Learn narrow representations of data, fast, and prove what was learned
@@ -34,10 +34,13 @@ enum Command {
     Encode(transform::EncodeArgs),
     Decode(transform::DecodeArgs),
     Reconstruct(transform::ReconstructArgs),
+    Compress(compress::CompressArgs),
+    Decompress(compress::DecompressArgs),
     Finetune(finetune::FinetuneArgs),
     Predict(predict::PredictArgs),
     Report(report::ReportArgs),
     Data(data::DataArgs),
+    Fetch(fetch::FetchArgs),
     Shards(shards::ShardsArgs),
     Faces(faces::FacesArgs),
     Convert(convert::ConvertArgs),
@@ -62,10 +65,13 @@ fn main() -> ExitCode {
         Command::Encode(args) => transform::encode(args),
         Command::Decode(args) => transform::decode(args),
         Command::Reconstruct(args) => transform::reconstruct(args),
+        Command::Compress(args) => compress::compress(args),
+        Command::Decompress(args) => compress::decompress(args),
         Command::Finetune(args) => finetune::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Report(args) => report::run(args),
         Command::Data(args) => data::run(args),
+        Command::Fetch(args) => fetch::run(&args),
         Command::Shards(args) => shards::run(args),
         Command::Faces(args) => faces::run(args),
         Command::Convert(args) => convert::run(args),

@@ -1,7 +1,7 @@
 //! Narrow representations of data, learned fast and proved.
 //!
 //! The rooms, in the one order in which they may use each other:
-//! `error → random → compute → data → objective → model → store → evaluate → faces → train → recipe →
+//! `error → random → compute → data → objective → model → store → evaluate → faces → codec → train → recipe →
 //! report`.
 
 pub mod error;
@@ -21,6 +21,8 @@ pub mod store;
 pub mod evaluate;
 
 pub mod faces;
+
+pub mod codec;
 
 pub mod train;
 

@@ -46,7 +46,7 @@ pub(crate) fn run(args: DataArgs) -> Result<()> {
         return write_known(path, truth.as_ref(), &args);
     }
     let DataArgs { labels, label_column, colour, resize, .. } = args;
-    let options = OpenOptions { colour, resize, label_column, labels };
+    let options = OpenOptions { colour, resize, label_column, labels, ..Default::default() };
     let description = data::describe(&data::open(&args.path, &options)?)?;
     let known = truth.as_ref().map(Known::of);
     if args.output.json {

@@ -174,7 +174,12 @@ fn check_array(out: &Path, from: &str) -> narrows::Result<()> {
 }
 
 /// Refuses to replace the data themselves, or a file that does not begin as its like do.
-fn check_target(out: &Path, from: &str, what: &str, begins: &[&[u8]]) -> narrows::Result<()> {
+pub(super) fn check_target(
+    out: &Path,
+    from: &str,
+    what: &str,
+    begins: &[&[u8]],
+) -> narrows::Result<()> {
     let Ok(target) = out.canonicalize() else { return Ok(()) };
     let refuse = |what_it_is: &str| {
         Err(Error::mistake(
@@ -198,7 +203,7 @@ fn check_target(out: &Path, from: &str, what: &str, begins: &[&[u8]]) -> narrows
     }
 }
 
-fn extension(path: &Path) -> String {
+pub(super) fn extension(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
@@ -221,7 +226,7 @@ fn write_folder_of_pictures(run: &Run, dataset: &Dataset, out: &Path) -> Result<
 }
 
 /// What the pictures are called that come out: as those that came in, but all are PNG.
-fn png_names(names: &[String]) -> narrows::Result<Vec<PathBuf>> {
+pub(super) fn png_names(names: &[String]) -> narrows::Result<Vec<PathBuf>> {
     let mut taken = HashMap::new();
     let png = |name| {
         let png = Path::new(name).with_extension("png");

@@ -32,6 +32,7 @@ pub mod superposition;
 pub mod synthetic_faces;
 mod table;
 pub mod tensors;
+mod wav;
 
 pub use activations::row_integers;
 pub use batches::{Batch, Batches, Reading, refuse_not_finite, with_batches};
@@ -42,13 +43,15 @@ pub use extents::RowIntegers;
 pub(crate) use mapped::Content;
 pub use nearest::did_you_mean;
 pub(crate) use npy::MAGIC as NPY_MAGIC;
-pub use open::{OpenOptions, open, store_folder};
+pub use open::{OpenOptions, Origin, open, origin, store_folder};
 pub use order::{Order, Shuffle};
 pub use prepare::{Missing, Preparation, PrepareConfig, Prepared, Scale};
 pub use shards::{
     Manifest, Shard, ShardCheck, ShardElement, Shards, refuse_damaged, verify_shards,
 };
 pub use source::{Precision, ReadRows, Source};
+pub(crate) use wav::FULL_SCALE;
+pub use wav::Sound;
 
 /// A source of rows and what is known about it.
 pub struct Dataset {

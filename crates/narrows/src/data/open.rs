@@ -7,15 +7,16 @@ use super::nearest::did_you_mean;
 use super::numbers::Numbers;
 use super::shards::MANIFEST;
 use super::source::Source;
+use super::wav::Sound;
 use super::{
     Dataset, Element, activations, arrow, demo, idx, images, labels, npy, npz, resized,
-    safetensors, table,
+    safetensors, table, wav,
 };
 use crate::error::{Error, Result};
 
 /// The formats that are read, as a message lists them.
 const FORMATS: &str = "npy, npz, idx (each also gzipped), safetensors, arrow, csv, tsv, txt, png, jpeg, \
-                       pgm, ppm, a folder of images or of activations";
+                       pgm, ppm, wav, a folder of images or of activations";
 
 /// How a set is to be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,10 +30,54 @@ pub struct OpenOptions {
     /// A separate file of labels: npy, npz (`PATH#name`), idx, a csv of one column, or a text file
     /// with one label a line.
     pub labels: Option<String>,
+    /// Samples of a frame of sound, where the name of the file does not say (`PATH?frame=512`);
+    /// everything else leaves it unread.
+    pub frame: Option<usize>,
+}
+
+/// What the rows of a set lay in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// An array of numbers, or a built-in set.
+    Array,
+    /// An idx file, as those of MNIST.
+    Idx,
+    /// One picture.
+    Picture,
+    /// A folder of pictures.
+    Pictures,
+    /// A csv or tsv table.
+    Table,
+    /// A WAV file.
+    Sound(Sound),
+}
+
+/// What the rows of the set called `spec` lie in.
+///
+/// # Errors
+/// If there is no such file, or it cannot be read.
+pub fn origin(spec: &str) -> Result<Origin> {
+    if spec.starts_with(demo::PREFIX) {
+        return Ok(Origin::Array);
+    }
+    let (path, member, _) = split_frame(spec)?;
+    if path.is_dir() {
+        let activations = activations::is_folder(&path) || member.is_some();
+        return Ok(if activations { Origin::Array } else { Origin::Pictures });
+    }
+    let content = Content::of(&path)?;
+    Ok(match Format::of(&path, &content.bytes) {
+        Some(Format::Idx) => Origin::Idx,
+        Some(Format::Image) => Origin::Picture,
+        Some(Format::Table) => Origin::Table,
+        Some(Format::Wav) => Origin::Sound(wav::header(&path, &content.bytes)?.0),
+        _ => Origin::Array,
+    })
 }
 
 /// Opens the set called `spec`: a file, a folder of images or a store of activations, an array in a
-/// npz file or a tensor in a safetensors file (`PATH#name`), or a built-in set (`demo:NAME`).
+/// npz file or a tensor in a safetensors file (`PATH#name`), sound in frames of so many samples
+/// (`PATH?frame=512`), or a built-in set (`demo:NAME`).
 ///
 /// Files of npy, idx and uncompressed npz are mapped, so that only the blocks that are read take
 /// memory; safetensors and stores are read by the piece; compressed files, tables and images are held
@@ -75,7 +120,7 @@ pub fn open(spec: &str, options: &OpenOptions) -> Result<Dataset> {
 
 /// Opens a path without its label file.
 pub(super) fn open_path(spec: &str, options: &OpenOptions) -> Result<Dataset> {
-    let (path, member) = split(spec)?;
+    let (path, member, frame) = split_frame(spec)?;
     if path.is_dir() {
         return open_folder(spec, &path, member.as_deref(), options);
     }
@@ -88,7 +133,16 @@ pub(super) fn open_path(spec: &str, options: &OpenOptions) -> Result<Dataset> {
     if member.is_some() && !with_members {
         return Err(no_members(&path));
     }
+    if frame.is_some() && format != Format::Wav {
+        let got = format!("'{}'", path.display());
+        return Err(Error::mistake("open", "a WAV file before '?frame='", got, "leave it out"));
+    }
     match format {
+        Format::Wav => {
+            let (hash, frame) = (content.hash.clone(), frame.or(options.frame));
+            let rows = wav::Frames::new(&path, content, frame.unwrap_or(wav::FRAME))?;
+            Ok(from_source(rows, Element::F32, hash))
+        }
         Format::Npy => array(&path, content, npy::header),
         Format::Idx => array(&path, content, idx::header),
         Format::Npz => {
@@ -170,6 +224,7 @@ pub(super) enum Format {
     Arrow,
     Image,
     Table,
+    Wav,
 }
 
 impl Format {
@@ -181,12 +236,21 @@ impl Format {
             _ if safetensors::recognises(bytes) => Some(Self::Safetensors),
             _ if arrow::recognises(bytes) => Some(Self::Arrow),
             _ if npz::recognises(bytes) => Some(Self::Npz),
+            _ if wav::recognises(bytes) => Some(Self::Wav),
             _ if idx::recognises(bytes) => Some(Self::Idx),
             // `P5` may also begin a table.
             _ if images::recognises(bytes) && !text => Some(Self::Image),
             _ if text => Some(Self::Table),
             _ => None,
         }
+    }
+}
+
+/// As [`split`], with the length of frames that `?frame=` tells.
+fn split_frame(spec: &str) -> Result<(PathBuf, Option<String>, Option<usize>)> {
+    match wav::split(spec).filter(|_| located(spec).is_none()) {
+        Some((file, length)) => Ok((split(file)?.0, None, Some(wav::frame(spec, length)?))),
+        None => split(spec).map(|(path, member)| (path, member, None)),
     }
 }
 

@@ -115,7 +115,10 @@ impl Recipe {
             Error::mistake("fit", "data", "none", "give --data PATH, or `data.path` in the recipe")
         })?;
         let DataTable { labels, label_column, colour, resize, .. } = self.data.clone();
-        data::open(path, &OpenOptions { colour, resize, label_column, labels })
+        data::open(
+            path,
+            &OpenOptions { colour, resize, label_column, labels, ..Default::default() },
+        )
     }
 
     /// Prepares the rows and fits the model to them, from the start or from a checkpoint; `observer`

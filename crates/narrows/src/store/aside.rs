@@ -21,13 +21,13 @@ pub fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// A temporary file beside `path` that takes its name when it is finished and vanishes otherwise.
-pub(super) struct Aside {
+pub(crate) struct Aside {
     file: NamedTempFile,
     path: PathBuf,
 }
 
 impl Aside {
-    pub(super) fn create(path: &Path) -> Result<Self> {
+    pub(crate) fn create(path: &Path) -> Result<Self> {
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
@@ -36,7 +36,7 @@ impl Aside {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    pub(super) fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         let Self { file, path } = self;
         file.as_file().sync_all().map_err(|error| Error::write(&path, error))?;
         file.persist(&path).map_err(|error| Error::write(&path, error.error))?;
@@ -44,14 +44,14 @@ impl Aside {
     }
 
     /// Writes over the first bytes of the file.
-    pub(super) fn overwrite_start(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn overwrite_start(&mut self, bytes: &[u8]) -> Result<()> {
         let file = self.file.as_file_mut();
         let done = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(bytes));
         done.map_err(|error| Error::write(&self.path, error))
     }
 
     /// The hash of all that was written (blake3, hexadecimal).
-    pub(super) fn hash(&mut self) -> Result<String> {
+    pub(crate) fn hash(&mut self) -> Result<String> {
         let mut hasher = blake3::Hasher::new();
         let file = self.file.as_file_mut();
         let done =
@@ -61,7 +61,7 @@ impl Aside {
     }
 
     /// Names the file that could not be written.
-    pub(super) fn failed(&self, error: io::Error) -> Error {
+    pub(crate) fn failed(&self, error: io::Error) -> Error {
         Error::write(&self.path, error)
     }
 }

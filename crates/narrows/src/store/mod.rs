@@ -28,6 +28,7 @@ mod tensors;
 mod truth;
 mod weights;
 
+pub(crate) use aside::Aside;
 pub use aside::write_aside;
 pub use folder::{Folder, check_replaceable, is_finished, write_folder, write_pictures};
 pub use image::write_image;

@@ -57,6 +57,11 @@ impl NpyWriter {
         Ok(Self { file, shape: [rows, cols], written: 0, precision })
     }
 
+    /// What stands before bytes in an array of at least two axes.
+    pub(crate) fn header_of_bytes(shape: &[usize]) -> Vec<u8> {
+        header_of("|u1", shape)
+    }
+
     /// Adds whole rows, one after the other, rounded to the precision of the file.
     ///
     /// # Errors
@@ -107,8 +112,13 @@ fn header_bytes(rows: usize, cols: usize, precision: Precision) -> Vec<u8> {
         Precision::F32 => "<f4",
         Precision::F64 => "<f8",
     };
-    let text =
-        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({rows}, {cols}), }}");
+    header_of(descr, &[rows, cols])
+}
+
+fn header_of(descr: &str, shape: &[usize]) -> Vec<u8> {
+    let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
+    let shape = shape.join(", ");
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
     // The numbers begin at a multiple of 64 bytes; the header ends with a new line.
     let len = (10 + text.len() + 1).next_multiple_of(64) - 10;
     let mut bytes = NPY_MAGIC.to_vec();
