@@ -141,7 +141,9 @@ fn timestamp(moment: SystemTime) -> String {
 
 /// Year, month and day so many days after 1970-01-01.
 fn date(mut day: u64) -> [u64; 3] {
-    let leap = |year: u64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let leap = |year: u64| {
+        year.is_multiple_of(400) || (year.is_multiple_of(4) && !year.is_multiple_of(100))
+    };
     let mut year = 1970;
     while day >= 365 + u64::from(leap(year)) {
         day -= 365 + u64::from(leap(year));
