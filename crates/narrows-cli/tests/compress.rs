@@ -243,7 +243,7 @@ fn mistakes_are_told_and_nothing_is_touched() {
     let compress = |rest: &str| format!("compress run --data {TEST} --out z.nrw {rest}");
     told("compress run --data empty.npy --out z.nrw", "at least one row");
     told(&compress("--psnr 90"), "at most");
-    told(&compress("--bits-per-row -3"), "above 0");
+    told(&compress("--bits-per-row 0"), "above 0");
     told(&compress("--fit nowhere.npy"), "nowhere.npy");
     told(&format!("compress run --data {TEST} --out text.txt"), "something else");
     told("decompress x.nrw --run run --out y.csv", "a name that ends in .npy");

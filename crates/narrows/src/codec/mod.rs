@@ -26,7 +26,7 @@
 //! ```
 //!
 //! Rows pass in blocks of 16 MiB as f64 at most, on both sides the same, so memory does not grow with
-//! the data: measured, see docs/compression.md. Indices are the same on every machine. Rows are bit for
+//! the data. Indices are the same on every machine. Rows are bit for
 //! bit those that compressing told where the decoder's sums are rounded alike: on one machine whatever
 //! the number of threads, not necessarily under another instruction set.
 
