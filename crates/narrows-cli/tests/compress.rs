@@ -4,6 +4,7 @@
 
 mod harness;
 
+use std::f64::consts::TAU;
 use std::fs;
 use std::path::Path;
 
@@ -88,7 +89,11 @@ fn the_file_is_the_entropy_of_its_indices_within_two_percent() {
     let values = file.head().about.values;
     let codec = Codec::new(&run.model, &run.preparation, values).unwrap();
     let mut indices = Vec::new();
-    file.indices(&codec, |_, block| Ok(indices.extend(block))).unwrap();
+    file.indices(&codec, |_, block| {
+        indices.extend(block);
+        Ok(())
+    })
+    .unwrap();
     let (latents, n) = (run.model.latent_dim(), 500.0);
     let mut bound = 0.0;
     let mut learned = 0.0;
@@ -119,8 +124,7 @@ fn a_network_and_sound_go_there_and_back_on_any_number_of_threads() {
     for place in 0..samples {
         let t = f64::from(place) / 8000.0;
         for pitch in [220.0, 331.0] {
-            let value =
-                9000.0 * (6.283 * pitch * t).sin() + 2000.0 * (6.283 * 3.0 * pitch * t).sin();
+            let value = 9000.0 * (TAU * pitch * t).sin() + 2000.0 * (TAU * 3.0 * pitch * t).sin();
             sound.extend((value as i16).to_le_bytes());
         }
     }

@@ -143,16 +143,21 @@ impl<'a> Training<'a> {
         // The coarsest steps leave nothing but the offsets.
         let coarsest = 16.0 * self.widest.max(f64::MIN_POSITIVE);
         let at = |octaves: f64| self.quantiser(coarsest * libm::exp2(-octaves));
-        let wanted: Box<dyn Fn(&Quantiser) -> Result<bool> + '_> = match target {
-            Target::BitsPerRow(bits) => Box::new(move |found| Ok(self.bits(found) > bits)),
-            Target::Psnr(least) => Box::new(move |f| Ok(self.fidelity(f)?.psnr() >= least)),
-            Target::Snr(least) => Box::new(move |f| Ok(self.fidelity(f)?.snr() >= least)),
+        let most = match target {
             Target::Excess(share) => {
                 let alone = self.alone()?;
-                let loss = alone.squared_error.max(LEAST_LOSS * alone.squares);
-                let most = (1.0 + share) * loss;
-                Box::new(move |found| Ok(self.fidelity(found)?.squared_error <= most))
+                (1.0 + share) * alone.squared_error.max(LEAST_LOSS * alone.squares)
             }
+            _ => f64::INFINITY,
+        };
+        // Whether steps are at least as fine as the target wants them.
+        let wanted = |found: &Quantiser| -> Result<bool> {
+            Ok(match target {
+                Target::BitsPerRow(bits) => self.bits(found) > bits,
+                Target::Psnr(least) => self.fidelity(found)?.psnr() >= least,
+                Target::Snr(least) => self.fidelity(found)?.snr() >= least,
+                Target::Excess(_) => self.fidelity(found)?.squared_error <= most,
+            })
         };
         let (mut coarse, mut fine) = (0.0, RANGE);
         if wanted(&at(coarse))? {

@@ -26,7 +26,7 @@ pub fn write_rows<R>(
 ) -> Result<R> {
     match &about.container {
         Container::Npy => write_npy(out, about, fill),
-        Container::Idx => write_plain(out, &idx_header(about)?, fill, |rows| bytes_of(rows)),
+        Container::Idx => write_plain(out, &idx_header(about)?, fill, bytes_of),
         Container::Csv => write_table(out, columns, fill),
         Container::Wav(sound) => write_wav(out, *sound, about, fill),
         Container::Picture(_) => {
@@ -78,7 +78,7 @@ fn write_npy<R>(out: &Path, about: &About, fill: impl FnOnce(Take<'_>) -> Result
     let precision = match about.values {
         Values::Bytes => {
             let header = NpyWriter::header_of_bytes(&shape(about));
-            return write_plain(out, &header, fill, |rows| bytes_of(rows));
+            return write_plain(out, &header, fill, bytes_of);
         }
         Values::Pcm16 | Values::F32 => Precision::F32,
         Values::F64 => Precision::F64,
