@@ -157,7 +157,7 @@ fn element(bytes: &[u8]) -> Option<(u32, &[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::print_stderr)]
     use super::*;
 
     fn tagged(kind: u32, content: &[u8]) -> Vec<u8> {
