@@ -251,8 +251,14 @@ fn lexical(report: &StudyReport) -> Option<Section> {
         });
         lines.collect::<Vec<_>>()
     };
-    let columns =
-        ["block, basis", "#features", "#correlation", "#F1 of a set", "#all activations", "#precision, recall"];
+    let columns = [
+        "block, basis",
+        "#features",
+        "#correlation",
+        "#F1 of a set",
+        "#all activations",
+        "#precision, recall",
+    ];
     Some(Section {
         heading: "Interpretable features".into(),
         text: vec![
