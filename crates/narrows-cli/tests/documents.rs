@@ -25,7 +25,16 @@ use harness::{Desk, NARROWS, npy, rows};
 
 /// What is made smaller in commands before they are run, for all of them are to take a minute: what a document says,
 /// what is run, and why that is the same command.
-const SMALLER: [(&str, &str); 21] = [
+const SMALLER: [(&str, &str); 25] = [
+    // Nobody listens there.
+    ("fetch mnist", "fetch mnist --mirror http://127.0.0.1:9"),
+    // Few rows bear few latents, and a sweep of fewer than ten numbers its dictionaries with one digit.
+    (
+        "--data activations.npy --set dictionary.latents=16x",
+        "--data activations.npy --set train.rows=2000 --set dictionary.latents=2x --set dictionary.k=4",
+    ),
+    ("dictionaries/00 ", "dictionaries/0 "),
+    ("dictionaries/01", "dictionaries/1"),
     // Rows of sets that are made as they are read.
     ("demo:toy?rows=1000000", "demo:toy?features=32&dim=16&rows=4000"),
     ("demo:toy?rows=50000&first", "demo:toy?features=32&dim=16&rows=1000&first"),
@@ -70,7 +79,8 @@ const SHORT_SECTIONS: [&str; 6] = ["2", "3", "4", "5", "6", "7"];
 
 /// Commands that cannot end well here, why, and what they must say instead; that they say it shows that all before
 /// it was understood.
-const CANNOT: [(&str, &str, &str); 3] = [
+const CANNOT: [(&str, &str, &str); 4] = [
+    ("narrows fetch", "a test downloads nothing", "127.0.0.1:9/train-images-idx3-ubyte.gz"),
     (
         "narrows interpret",
         "it asks a model behind an address of the reader's, and none listens here",
@@ -115,7 +125,10 @@ fn documents() -> Vec<Document> {
         } else {
             in_console_blocks(&text)
         };
-        let commands = commands(&lines);
+        let mut commands = commands(&lines);
+        if name == "README.md" {
+            commands.extend(in_tables(&text));
+        }
         Document { name, text, commands }
     };
     paths.into_iter().map(read).collect()
@@ -131,6 +144,20 @@ fn in_console_blocks(text: &str) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Whole commands within the rows of tables. What is in capitals stands for something, and a command without arguments is
+/// only named.
+fn in_tables(text: &str) -> Vec<String> {
+    let spans = text.lines().filter(|line| line.starts_with('|')).flat_map(|line| line.split('`'));
+    let is_whole = |span: &&str| {
+        let stands_for =
+            |word: &str| word.len() > 2 && word.chars().all(|c| c.is_ascii_uppercase());
+        span.starts_with("narrows ")
+            && span.split(' ').count() > 2
+            && !span.split(' ').any(stands_for)
+    };
+    spans.filter(is_whole).map(str::to_owned).collect()
 }
 
 /// Lines that begin with the command, each joined with those that it goes on in.
@@ -228,6 +255,19 @@ fn tables_and_arrays(desk: &Desk) {
     desk.write("20gb.npy", npy(200, 60, &numbers(200 * 60)));
     desk.write("train.npy", npy(200, 40, &numbers(200 * 40)));
     desk.write("test.npy", npy(50, 40, &numbers(50 * 40)));
+    desk.write("activations.npy", npy(300, 16, &numbers(300 * 16)));
+    // Three hundred frames at 8,000 samples a second.
+    let samples: Vec<u8> = numbers(300 * 256)
+        .iter()
+        .flat_map(|value| ((value * 9000.0) as i16).to_le_bytes())
+        .collect();
+    let length = samples.len() as u32;
+    let mut sound = b"RIFF".to_vec();
+    sound.extend((36 + length).to_le_bytes());
+    sound.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data");
+    sound.extend(length.to_le_bytes());
+    sound.extend(samples);
+    desk.write("talk.wav", sound);
     let bytes: Vec<f64> = numbers(20 * 784).iter().map(|value| 128.0 + 127.0 * value).collect();
     desk.write("new.npy", npy(20, 784, &bytes));
 }
@@ -443,11 +483,11 @@ fn every_command_in_a_document_can_be_typed() {
 fn commands_in_help(of: &[&str]) -> BTreeSet<String> {
     let output = Command::new(NARROWS).args(of).arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    let list = help.split("Commands:\n").nth(1).unwrap_or_default();
-    let list = list.split("\n\n").next().unwrap_or_default();
-    // What goes on with the line before is set further in.
+    let list = help.split("\nUsage: ").nth(1).unwrap_or_default();
+    let list = list.split("\nOptions:").next().unwrap_or_default();
+    // What goes on with the line before, and examples, are set further in; arguments stand in brackets.
     let names = list.lines().filter_map(|line| line.strip_prefix("  "));
-    let names = names.filter(|line| !line.starts_with(' '));
+    let names = names.filter(|line| line.starts_with(|c: char| c.is_ascii_alphabetic()));
     names.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 

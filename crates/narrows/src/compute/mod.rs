@@ -31,6 +31,14 @@ pub fn threads() -> usize {
     rayon::current_num_threads()
 }
 
+/// Does `work` on one of the threads that share it. Whoever asks them from outside is put to sleep and woken at each
+/// product, which for small batches takes longer than the product; one of them goes on at once.
+///
+/// Not for work that waits for a thread of its own that asks them too: with one thread it would wait for ever.
+pub(crate) fn in_the_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
+
 pub use activation::{Activation, activate};
 pub use attention::{AttentionShape, causal_attention};
 pub use cross_product::add_cross_products;

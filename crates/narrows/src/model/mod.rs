@@ -100,7 +100,7 @@ pub enum Rule {
 /// A model that is learned by following gradients.
 ///
 /// Parameters and their gradients have one fixed order and layout.
-pub trait Trainable<T: Real = f32> {
+pub trait Trainable<T: Real = f32>: Send {
     /// Columns of a row, and of the output.
     fn dims(&self) -> (usize, usize);
 

@@ -35,7 +35,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::compute::{Matrix, not_finite};
+use crate::compute::{Matrix, in_the_pool, not_finite};
 use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::model::{Draw, Trainable};
@@ -110,7 +110,7 @@ pub enum Wish {
 }
 
 /// Whoever watches the training.
-pub trait Observer {
+pub trait Observer: Send {
     /// Before the first step.
     fn begin(&mut self, _: &Beginning) {}
 
@@ -134,7 +134,7 @@ pub trait Observer {
 }
 
 /// Whoever only wants to hear of epochs.
-impl<F: FnMut(&Epoch) -> ControlFlow<()>> Observer for F {
+impl<F: FnMut(&Epoch) -> ControlFlow<()> + Send> Observer for F {
     fn epoch(&mut self, epoch: &Epoch) -> ControlFlow<()> {
         self(epoch)
     }
@@ -159,6 +159,16 @@ pub fn fit(
 ) -> Result<Vec<Epoch>> {
     options.check()?;
     check(&*model, task)?;
+    in_the_pool(|| steps(model, task, options, from, observer))
+}
+
+fn steps(
+    model: &mut dyn Trainable,
+    task: &Task<'_>,
+    options: &TrainOptions,
+    from: Option<Checkpoint>,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Epoch>> {
     let (rows, held_out) = split(task.rows.rows(), options)?;
     let mut state = match from {
         Some(checkpoint) => State::restore(checkpoint, model, options)?,
