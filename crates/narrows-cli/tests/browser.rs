@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use harness::Desk;
+use harness::{Desk, chromium};
 use narrows::random::Random;
 use narrows_lm::LanguageModel;
 use narrows_lm::features::{Context, FeatureRecord, Features, TokenWeight, write_browser};
@@ -15,19 +15,6 @@ use narrows_lm::shipped;
 
 /// Milliseconds until the list of 4,096 features stands there, at most.
 const READY: u64 = 2000;
-
-/// The name under which a Chromium is called.
-fn chromium() -> Option<String> {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let found = names.into_iter().find(|name| {
-        let version = Command::new(name).arg("--version").output();
-        version.is_ok_and(|output| output.status.success())
-    });
-    if found.is_none() {
-        eprintln!("SKIPPED: no Chromium is installed (looked for {})", names.join(", "));
-    }
-    found.map(str::to_owned)
-}
 
 /// What the page is once its scripts have run.
 fn page(chromium: &str, folder: &Path, hash: &str) -> String {

@@ -5,8 +5,9 @@
 mod harness;
 
 use std::fs;
+use std::process::Command;
 
-use harness::Desk;
+use harness::{Desk, chromium};
 use serde_json::Value;
 
 /// Figures that a section promises, and between what they have to lie if what it says is so. They hold on the rows that
@@ -49,6 +50,46 @@ fn every_section_measures_what_it_promises_and_the_page_shows_all() {
     for outside in ["http://", "https://", "src=\"/"] {
         assert!(!page.replace("http://www.w3.org/", "").contains(outside), "asks for {outside}");
     }
+    if let Some(chromium) = chromium() {
+        for width in [1280, 390] {
+            shown(&chromium, &desk, width);
+        }
+    }
+}
+
+/// Opens the page in a frame of this width: every picture is drawn, nothing stands out at the side, no script or style
+/// complains.
+fn shown(chromium: &str, desk: &Desk, width: u32) {
+    let frame = format!(
+        "<!doctype html><title>frame</title><iframe id=page src=tour.html width={width} height=900></iframe>
+         <script>
+         addEventListener('load', () => {{
+           const inside = document.getElementById('page').contentDocument;
+           const pictures = [...inside.images];
+           const root = inside.documentElement;
+           document.title = [pictures.length, pictures.filter(own => own.naturalWidth === 0).length,
+             root.scrollWidth - root.clientWidth].join(' ');
+         }});
+         </script>"
+    );
+    desk.write("page/frame.html", frame);
+    let profile = tempfile::tempdir().unwrap();
+    let output = Command::new(chromium)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
+        .args(["--allow-file-access-from-files", "--enable-logging=stderr", "--v=0"])
+        .args(["--virtual-time-budget=8000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(format!("file://{}", desk.path("page/frame.html").display()))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!told.contains("CONSOLE"), "{width}: {told}");
+    let page = String::from_utf8(output.stdout).unwrap();
+    let title = page.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
+    let figures: Vec<i64> = title.split(' ').map(|part| part.parse().unwrap_or(-1)).collect();
+    let [pictures, missing, beyond] = figures[..] else { panic!("{width}: {title}: {told}") };
+    assert!(pictures > 10, "{width}: {pictures} pictures");
+    assert_eq!((missing, beyond), (0, 0), "{width}: pictures missing, pixels beyond the side");
 }
 
 #[test]

@@ -144,3 +144,16 @@ pub(crate) fn pgm(width: usize, height: usize, seed: usize) -> Vec<u8> {
     bytes.extend((0..width * height).map(|place| (place * (37 + 6 * seed) + 11 * seed) as u8));
     bytes
 }
+
+/// The name under which a Chromium is called.
+pub(crate) fn chromium() -> Option<String> {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let found = names.into_iter().find(|name| {
+        let version = Command::new(name).arg("--version").output();
+        version.is_ok_and(|output| output.status.success())
+    });
+    if found.is_none() {
+        eprintln!("SKIPPED: no Chromium is installed (looked for {})", names.join(", "));
+    }
+    found.map(str::to_owned)
+}

@@ -9,6 +9,8 @@ use narrows::data::{
 use narrows::faces::Faces;
 use narrows::{Error, Result, train};
 
+use crate::commands::quoted;
+
 /// Rows of a large set that the short tour takes.
 const SOME: [usize; 2] = [6000, 2000];
 
@@ -19,7 +21,7 @@ pub(super) struct Pictures {
     pub(super) labels: Labels,
     pub(super) test_classes: Vec<usize>,
     pub(super) image: ImageShape,
-    /// How they are named to `--data`, for learning and for measuring.
+    /// How a shell names them to `--data`, for learning and for measuring.
     pub(super) arguments: [String; 2],
 }
 
@@ -36,8 +38,10 @@ impl Pictures {
         let place = match folder.map(|folder| folder.join("mnist")).filter(|mnist| mnist.is_dir()) {
             Some(mnist) => Place::mnist(&mnist)?,
             None => Place {
-                rows: ["train", "test"]
-                    .map(|part| format!("demo:digits?levels=256&margin={margin}&part={part}")),
+                rows: ["train", "test"].map(|part| match margin {
+                    0 => format!("demo:digits?levels=256&part={part}"),
+                    _ => format!("demo:digits?levels=256&margin={margin}&part={part}"),
+                }),
                 labels: None,
             },
         };
@@ -67,7 +71,7 @@ impl Pictures {
             })
         };
         let test_classes = of_test.classes.iter().map(class).collect::<Result<_>>()?;
-        let Place { rows: arguments, .. } = place;
+        let arguments = place.rows.map(|name| quoted(&name));
         Ok(Self { train, test, labels, test_classes, image, arguments })
     }
 
