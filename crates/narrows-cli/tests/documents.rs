@@ -25,7 +25,7 @@ use harness::{Desk, NARROWS, npy, rows};
 
 /// What is made smaller in commands before they are run, for all of them are to take a minute: what a document says,
 /// what is run, and why that is the same command.
-const SMALLER: [(&str, &str); 21] = [
+const SMALLER: [(&str, &str); 22] = [
     // Rows of sets that are made as they are read.
     ("demo:toy?rows=1000000", "demo:toy?features=32&dim=16&rows=4000"),
     ("demo:toy?rows=50000&first", "demo:toy?features=32&dim=16&rows=1000&first"),
@@ -55,8 +55,10 @@ const SMALLER: [(&str, &str); 21] = [
     (" --quick --out studies", " --out studies"),
     (
         "narrows study pythia-70m",
-        "narrows study pythia-70m --quick --set study.features=5 --set study.pairs=4 --set study.layers=[1] --set 'sweep=\"alpha=0.5,2; width=2x\"'",
+        "narrows study pythia-70m --quick --context 128 --set study.features=5 --set study.pairs=4 --set study.layers=[1] --set 'sweep=\"alpha=0.5,2; width=2x\"'",
     ),
+    // A tree of fewer branches, in shorter windows.
+    ("narrows tree --lm", "narrows tree --causes 1 --context 64 --lm"),
     // Splits of faces.
     ("faces evaluate demo:faces", "faces evaluate demo:faces --splits 2"),
     ("faces evaluate 'demo:faces?", "faces evaluate --splits 2 'demo:faces?"),

@@ -17,18 +17,20 @@ use super::language::{TextArgs, open_model, tap};
 
 /// Look at what the features of a dictionary mean, in a page to browse
 ///
-/// For each feature: how often it fires, its codes, the contexts in which it is highest and some drawn from lower
-/// codes, with the code at every token; the tokens that it promotes and suppresses; the features that are near to it and
-/// that fire with it. OUT/index.html is opened from the disk, needs no server and no network, and is searched by token or
-/// number.
+/// For each feature: how often it fires, its codes, the contexts in which it is highest and some
+/// drawn from lower codes, with the code at every token; the tokens that it promotes and
+/// suppresses; the features that are near to it and that fire with it. OUT/index.html is opened
+/// from the disk, needs no server and no network, and is searched by token or number.
 ///
-/// Memory: the model, the tokens of the text (4 bytes each), the contexts that are kept, and 100 MB for pairs of
-/// features. The text is read twice.
+/// Memory: the model, the tokens of the text (4 bytes each), the contexts that are kept, and 100 MB
+/// for pairs of features. The text is read twice.
 ///
 /// Examples:
 ///
-///   narrows features runs/sae --lm pythia-70m --tap blocks.3.residual_post --text pile.txt --out features
-///   narrows features runs/sae --lm lm-tiny --tap blocks.1.residual_post --text stories.txt --lowercase \
+///   narrows features runs/sae --lm pythia-70m --tap blocks.3.residual_post --text pile.txt \
+///     --out features
+///   narrows features runs/sae --lm lm-tiny --tap blocks.1.residual_post --text stories.txt \
+///     --lowercase \
 ///     --features 0..99 --format jsonl --out features
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
