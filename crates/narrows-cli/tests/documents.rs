@@ -179,7 +179,7 @@ fn pictures(desk: &Desk) {
     let labels = narrows::data::open(spec, &Default::default()).unwrap().labels.unwrap().classes;
     for (part, first, count) in COUNTS {
         let mut pixels = [0, 0, 8, 3].to_vec();
-        [count, 28, 28].map(|size| pixels.extend((size as u32).to_be_bytes()));
+        pixels.extend([count, 28, 28].iter().flat_map(|&size| (size as u32).to_be_bytes()));
         let mut classes = [0, 0, 8, 1].to_vec();
         classes.extend((count as u32).to_be_bytes());
         for row in first..first + count {
