@@ -25,7 +25,7 @@ use harness::{Desk, NARROWS, npy, rows};
 
 /// What is made smaller in commands before they are run, for all of them are to take a minute: what a document says,
 /// what is run, and why that is the same command.
-const SMALLER: [(&str, &str); 25] = [
+const SMALLER: [(&str, &str); 26] = [
     // Nobody listens there.
     ("fetch mnist", "fetch mnist --mirror http://127.0.0.1:9"),
     // Few rows bear few latents, and a sweep of fewer than ten numbers its dictionaries with one digit.
@@ -64,8 +64,10 @@ const SMALLER: [(&str, &str); 25] = [
     (" --quick --out studies", " --out studies"),
     (
         "narrows study pythia-70m",
-        "narrows study pythia-70m --quick --set study.features=5 --set study.pairs=4 --set study.layers=[1] --set 'sweep=\"alpha=0.5,2; width=2x\"'",
+        "narrows study pythia-70m --quick --context 128 --set study.features=5 --set study.pairs=4 --set study.layers=[1] --set 'sweep=\"alpha=0.5,2; width=2x\"'",
     ),
+    // A tree of fewer branches, in shorter windows.
+    ("narrows tree --lm", "narrows tree --causes 1 --context 64 --lm"),
     // Splits of faces.
     ("faces evaluate demo:faces", "faces evaluate demo:faces --splits 2"),
     ("faces evaluate 'demo:faces?", "faces evaluate --splits 2 'demo:faces?"),

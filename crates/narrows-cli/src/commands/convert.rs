@@ -15,9 +15,10 @@ use super::{Output, Screen, figure};
 
 /// Read a sparse dictionary of any library and write it for another, or check it
 ///
-/// Reads SAELens, sparsify, dictionary_learning, Gemma Scope, OpenAI, Llamascopium and run folders of
-/// narrows. What is written is read again and has to make the same codes of the same random rows, or
-/// nothing is written. --check writes nothing, says what is suspicious and ends with exit code 0 all the same.
+/// Reads SAELens, sparsify, dictionary_learning, Gemma Scope, OpenAI, Llamascopium and run folders
+/// of narrows. What is written is read again and has to make the same codes of the same random
+/// rows, or nothing is written. --check writes nothing, says what is suspicious and ends with exit
+/// code 0 all the same.
 ///
 /// Examples:
 ///

@@ -27,38 +27,39 @@ use splice::SpliceArgs;
 
 /// Measure what a model loses of rows, beside PCA of the same width
 ///
-/// Squared errors are in the units of the prepared rows (pixels / 255 for 8-bit pictures; of a dictionary,
-/// which takes rows as they are, their own), summed over the columns of a row. The figures are kept in the
-/// scores.json of the run.
+/// Squared errors are in the units of the prepared rows (pixels / 255 for 8-bit pictures; of a
+/// dictionary, which takes rows as they are, their own), summed over the columns of a row. The
+/// figures are kept in the scores.json of the run.
 ///
-/// Of a sparse dictionary, a run or the folder of another library, it tells how many latents fire and how often,
-/// what is lost beside PCA with as many components as latents fire per row, and, of a set whose truth is
-/// known, how far that was found. Of a sweep it tells each kind with mean and deviation over the seeds, and
-/// how alike the seeds are.
+/// Of a sparse dictionary, a run or the folder of another library, it tells how many latents fire
+/// and how often, what is lost beside PCA with as many components as latents fire per row, and, of
+/// a set whose truth is known, how far that was found. Of a sweep it tells each kind with mean and
+/// deviation over the seeds, and how alike the seeds are.
 ///
-/// Scores of a dictionary: fraction_variance_unexplained is squared error over squared distance from the mean
-/// row, explained_variance one minus the variance of the error over that of the rows,
-/// explained_variance_legacy the mean over rows of one minus the ratio of both squares; cosine that of a row
-/// and what comes out; l2_ratio the mean of their lengths' ratio; shrinkage the factor that best rescales what
-/// comes out, above 1 where it is too short; dense_share the share of latents that fire in more than a tenth of
-/// the rows; uniqueness how many different atoms of the other are nearest to some atom, over the atoms.
+/// Scores of a dictionary: fraction_variance_unexplained is squared error over squared distance
+/// from the mean row, explained_variance one minus the variance of the error over that of the rows,
+/// explained_variance_legacy the mean over rows of one minus the ratio of both squares; cosine that
+/// of a row and what comes out; l2_ratio the mean of their lengths' ratio; shrinkage the factor
+/// that best rescales what comes out, above 1 where it is too short; dense_share the share of
+/// latents that fire in more than a tenth of the rows; uniqueness how many different atoms of the
+/// other are nearest to some atom, over the atoms.
 ///
-/// With --lm, --text and --tap it tells what a language model loses when its rows at that place are replaced by
-/// what the dictionary makes of them: cross-entropy in nats per token, perplexity, KL from what it predicts
-/// undisturbed, and loss recovered, the part that is not lost of what zero in their place, or their mean, would
-/// lose. Rows of the token that begins a text stay as they are. Each replacement takes one more pass through the
-/// blocks above the tap, and in memory beside the model the rows of 8 windows.
+/// With --lm, --text and --tap it tells what a language model loses when its rows at that place are
+/// replaced by what the dictionary makes of them: cross-entropy in nats per token, perplexity, KL
+/// from what it predicts undisturbed, and loss recovered, the part that is not lost of what zero in
+/// their place, or their mean, would lose. Rows of the token that begins a text stay as they are.
+/// Each replacement takes one more pass through the blocks above the tap, and in memory beside the
+/// model the rows of 8 windows.
 ///
 /// Examples:
 ///
-/// narrows evaluate runs/a --data test.npy --labels test-labels.npy --json
-///
-/// narrows evaluate runs/sae --data stores/held-out --baselines
-///
-/// narrows evaluate runs/sweep --data stores/held-out --against downloaded-sae
-///
-/// narrows evaluate runs/sae --lm pythia-70m --text held-out.txt --tap blocks.3.residual_post --baselines
+///   narrows evaluate runs/a --data test.npy --labels test-labels.npy --json
+///   narrows evaluate runs/sae --data stores/held-out --baselines
+///   narrows evaluate runs/sweep --data stores/held-out --against downloaded-sae
+///   narrows evaluate runs/sae --lm pythia-70m --text held-out.txt --tap blocks.3.residual_post \
+///     --baselines
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct EvaluateArgs {
     #[command(flatten)]
     on: Given,
@@ -129,7 +130,10 @@ pub(crate) fn run(args: EvaluateArgs) -> Result<()> {
     if let Some(shelf) = Shelf::find(&args.on.run)? {
         return dictionary::run(&args, &shelf);
     }
-    refuse_unread(&args)?;
+    // Of a folder that is not there one could say that it is no dictionary, which helps nobody.
+    if args.on.run.exists() {
+        refuse_unread(&args)?;
+    }
     let (run, dataset) = args.on.open(args.labels.clone())?;
     if args.corrupt {
         return clean(&args, &run, &dataset);

@@ -26,10 +26,10 @@ use super::language::{TextArgs, open_model, tap_of};
 
 /// Look at what the features of a dictionary mean, in a page to browse
 ///
-/// For each feature: how often it fires, its codes, the contexts in which it is highest and some drawn from lower
-/// codes, with the code at every token; the tokens that it promotes and suppresses; the features that are near to it and
-/// that fire with it. OUT/index.html is opened from the disk, needs no server and no network, and is searched by token or
-/// number.
+/// For each feature: how often it fires, its codes, the contexts in which it is highest and some
+/// drawn from lower codes, with the code at every token; the tokens that it promotes and
+/// suppresses; the features that are near to it and that fire with it. OUT/index.html is opened
+/// from the disk, needs no server and no network, and is searched by token or number.
 ///
 /// For other programs: --format delphi writes every firing into OUT/delphi, as EleutherAI's delphi caches them;
 /// neuronpedia writes OUT/neuronpedia/MODEL/LAYER-SET with the rows that Neuronpedia imports. What is left empty

@@ -24,17 +24,20 @@ use super::{Output, Screen};
 
 /// Let a language model read text and keep its rows at named places, as stores
 ///
-/// A row is kept for every token, with its id and its position in the window, but for the token that begins a
-/// text: models park attention there, and its rows are many times as long as others. With one --tap OUT is
-/// the store, with several OUT/TAP is one of each; all come from one pass, which ends after the last of
-/// them. Harvesting that was stopped, also by kill -9, goes on with --resume to the same bytes.
+/// A row is kept for every token, with its id and its position in the window, but for the token
+/// that begins a text: models park attention there, and its rows are many times as long as others.
+/// With one --tap OUT is the store, with several OUT/TAP is one of each; all come from one pass,
+/// which ends after the last of them. Harvesting that was stopped, also by kill -9, goes on with
+/// --resume to the same bytes.
 ///
-/// Memory: the model (4 bytes for each parameter), the rows of a pass of 8 windows, and 4 MiB for each store.
+/// Memory: the model (4 bytes for each parameter), the rows of a pass of 8 windows, and 4 MiB for
+/// each store.
 ///
 /// Examples:
 ///
 ///   narrows harvest pythia-70m --text pile.jsonl.gz --tap blocks.3.residual_post --out stores/resid3
-///   narrows harvest pythia-70m --text pile.jsonl.gz --tap blocks.2.mlp_out --tap blocks.3.mlp_out --out stores/mlp
+///   narrows harvest pythia-70m --text pile.jsonl.gz --tap blocks.2.mlp_out \
+///     --tap blocks.3.mlp_out --out stores/mlp
 ///   narrows fit --model dictionary --data stores/resid3 --out runs/sae
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]

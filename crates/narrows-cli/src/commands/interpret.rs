@@ -21,21 +21,24 @@ use super::{Output, Screen, dictionaries};
 
 /// Let a language model behind an OpenAI-compatible endpoint explain features, and score the explanations
 ///
-/// Of each feature, the fragments of text in which it is strongest are shown to the model, which says in a
-/// sentence what it is looking for. From that sentence alone it then predicts activations on other fragments
-/// (score: their correlation) and tells fragments that activate the feature from others (balanced accuracy).
+/// Of each feature, the fragments of text in which it is strongest are shown to the model, which
+/// says in a sentence what it is looking for. From that sentence alone it then predicts activations
+/// on other fragments (score: their correlation) and tells fragments that activate the feature from
+/// others (balanced accuracy).
 ///
-/// Requests of a feature: 1 to explain it, 10 to simulate, 2 to detect. Every answer is kept in OUT/cache: the
-/// same command goes on where it was stopped, and asks nothing that was answered. The text of the fragments goes
-/// to the endpoint.
+/// Requests of a feature: 1 to explain it, 10 to simulate, 2 to detect. Every answer is kept in
+/// OUT/cache: the same command goes on where it was stopped, and asks nothing that was answered.
+/// The text of the fragments goes to the endpoint.
 ///
-/// Memory: the model, 4 bytes for each token, 8 windows' rows and codes, and 8 kB for each feature looked at.
+/// Memory: the model, 4 bytes for each token, 8 windows' rows and codes, and 8 kB for each feature
+/// looked at.
 ///
 /// Examples:
 ///
 ///   narrows interpret runs/a --lm pythia-70m --text held-out.txt --tap blocks.2.residual_post \
 ///     --endpoint http://localhost:8000/v1 --model qwen3-32b --out explained
-///   narrows interpret … --endpoint https://api.openai.com/v1 --model gpt-4o-mini --key-env OPENAI_API_KEY \
+///   narrows interpret … --endpoint https://api.openai.com/v1 --model gpt-4o-mini \
+///     --key-env OPENAI_API_KEY \
 ///     --features 50 --budget 700
 ///   narrows interpret --print-prompts my-prompts
 // The help shows the address as it is typed.

@@ -29,14 +29,15 @@ use super::{Output, Screen, dictionaries};
 
 /// Say how well tokens and positions alone predict the features of a dictionary, on held-out text
 ///
-/// Of each feature the best of five rules is fitted on stretches of the text and measured on the others: mean
-/// activation given the token, the token before, both, both and the one before, or the position (rare ones
-/// backed off to the coarser rule). Told are the correlation of what is predicted with the activation, and
-/// precision, recall and F1 of the best set of tokens, of n-grams or of positions. No other model is asked.
+/// Of each feature the best of five rules is fitted on stretches of the text and measured on the
+/// others: mean activation given the token, the token before, both, both and the one before, or the
+/// position (rare ones backed off to the coarser rule). Told are the correlation of what is
+/// predicted with the activation, and precision, recall and F1 of the best set of tokens, of
+/// n-grams or of positions. No other model is asked.
 ///
-/// --baselines measures principal and independent components, random directions and the columns beside it:
-/// with all codes of a row (each feature then fires as often as one of the dictionary) and with as many of them
-/// as the dictionary keeps.
+/// --baselines measures principal and independent components, random directions and the columns
+/// beside it: with all codes of a row (each feature then fires as often as one of the dictionary)
+/// and with as many of them as the dictionary keeps.
 ///
 /// Memory: the model, 16 bytes for each token, 8 windows' rows, and 128 bytes for each token while dense bases
 /// are measured. The rows lie in a temporary folder meanwhile, 4 bytes for each number; it goes when the command ends,
@@ -45,7 +46,8 @@ use super::{Output, Screen, dictionaries};
 /// Examples:
 ///
 ///   narrows lexical runs/a --lm pythia-70m --text held-out.txt --tap blocks.2.residual_post
-///   narrows lexical runs/a --lm pythia-70m --text held-out.txt --tap blocks.2.residual_post --baselines --json
+///   narrows lexical runs/a --lm pythia-70m --text held-out.txt --tap blocks.2.residual_post \
+///     --baselines --json
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct LexicalArgs {

@@ -18,9 +18,10 @@ use super::{Output, Screen};
 
 /// Look at a language model: what it is, how well it predicts text, what it writes
 ///
-/// A model is a folder of Hugging Face `transformers` (config.json, model.safetensors or its shards,
-/// tokenizer.json) of the kinds gpt_neox (Pythia), gpt2, llama, mistral or qwen2, or a folder with a .bin of
-/// llama2.c and its tok….bin. It runs in f32 on the processor, 4 bytes of memory for each parameter.
+/// A model is a folder of Hugging Face `transformers` (config.json, model.safetensors or its
+/// shards, tokenizer.json) of the kinds gpt_neox (Pythia), gpt2, llama, mistral or qwen2, or a
+/// folder with a .bin of llama2.c and its tok….bin. It runs in f32 on the processor, 4 bytes of
+/// memory for each parameter.
 ///
 /// Examples:
 ///
@@ -52,7 +53,8 @@ struct InfoArgs {
 
 /// Say how well a model predicts text: nats per token, perplexity, bits per byte
 ///
-/// Memory: the model, the tokens of the text (4 bytes each), and of 8 windows at a time the rows of a pass.
+/// Memory: the model, the tokens of the text (4 bytes each), and of 8 windows at a time the rows of
+/// a pass.
 ///
 /// Example: narrows lm loss pythia-70m --text held-out.txt
 #[derive(Debug, Args)]

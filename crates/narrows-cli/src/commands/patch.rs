@@ -26,18 +26,21 @@ const FITTED: usize = 50_000;
 
 /// Replace features in a prompt by those of another prompt, and see how far the model follows
 ///
-/// Between pairs of prompts that differ in one fact, features at a tap take the value that they have with the other
-/// prompt, at every position; what the dictionary does not tell of the rows stays. Told is the KL of the next token to
-/// that of the other prompt, against the number of replaced features and the size of the edit. Features are put in
-/// order on one half of the pairs and told of the other half. With --text PCA and ICA are fitted and stand beside.
+/// Between pairs of prompts that differ in one fact, features at a tap take the value that they
+/// have with the other prompt, at every position; what the dictionary does not tell of the rows
+/// stays. Told is the KL of the next token to that of the other prompt, against the number of
+/// replaced features and the size of the edit. Features are put in order on one half of the pairs
+/// and told of the other half. With --text PCA and ICA are fitted and stand beside.
 ///
-/// --task pronoun makes pairs of short stories about a girl or a boy with a name, and takes those whose pronoun
-/// the model gets right. Memory: the model, and 4,096 rows of a pass.
+/// --task pronoun makes pairs of short stories about a girl or a boy with a name, and takes those
+/// whose pronoun the model gets right. Memory: the model, and 4,096 rows of a pass.
 ///
 /// Examples:
 ///
-///   narrows patch runs/sae --lm lm-tiny --tap blocks.1.residual_post --text stories.txt --lowercase --out patched
-///   narrows patch runs/a runs/b --lm pythia-70m --tap blocks.3.residual_post --pairs pairs.jsonl --out patched
+///   narrows patch runs/sae --lm lm-tiny --tap blocks.1.residual_post --text stories.txt \
+///     --lowercase --out patched
+///   narrows patch runs/a runs/b --lm pythia-70m --tap blocks.3.residual_post \
+///     --pairs pairs.jsonl --out patched
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct PatchArgs {

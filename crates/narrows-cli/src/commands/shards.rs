@@ -22,9 +22,9 @@ const BLOCK: usize = 1 << 20;
 
 /// Keep activations as a store: a folder of safetensors shards with a manifest
 ///
-/// A store is read by pieces, in any order, by `--data FOLDER` of every command. It may be larger than
-/// memory. Of dictionaries, `fit`, `evaluate` and `report` compare it with its hashes before they learn from it
-/// or measure on it.
+/// A store is read by pieces, in any order, by `--data FOLDER` of every command. It may be larger
+/// than memory. Of dictionaries, `fit`, `evaluate` and `report` compare it with its hashes before
+/// they learn from it or measure on it.
 ///
 /// Examples:
 ///
@@ -47,8 +47,9 @@ enum ShardsCommand {
 
 /// Pack rows of one or more inputs, one after the other, into a store
 ///
-/// Of (n, context, d) tensors in safetensors and Arrow files the last axis counts the columns. Whole
-/// numbers that a data set of Hugging Face has for every row, such as `token_ids`, are packed too.
+/// Of (n, context, d) tensors in safetensors and Arrow files the last axis counts the columns.
+/// Whole numbers that a data set of Hugging Face has for every row, such as `token_ids`, are packed
+/// too.
 ///
 /// Examples:
 ///

@@ -15,13 +15,15 @@ use super::{Output, Screen, dictionaries};
 
 /// Change features at a tap of a language model: what it says next, and how it goes on
 ///
-/// What the dictionary does not tell of the rows is kept, so that changing nothing changes nothing. The token
-/// that begins a text is left as it is. Memory: the model, and the rows of one sequence.
+/// What the dictionary does not tell of the rows is kept, so that changing nothing changes nothing.
+/// The token that begins a text is left as it is. Memory: the model, and the rows of one sequence.
 ///
 /// Examples:
 ///
-///   narrows steer out/sae --lm pythia-70m --tap blocks.2.residual_post --prompt 'She' --feature 17=ablate
-///   narrows steer out/sae --lm pythia-70m --tap blocks.2.residual_post --prompt 'She' --feature 3=add:4 --tokens 40
+///   narrows steer out/sae --lm pythia-70m --tap blocks.2.residual_post --prompt 'She' \
+///     --feature 17=ablate
+///   narrows steer out/sae --lm pythia-70m --tap blocks.2.residual_post --prompt 'She' \
+///     --feature 3=add:4 --tokens 40
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct SteerArgs {

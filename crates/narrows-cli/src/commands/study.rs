@@ -23,20 +23,22 @@ use watch::Watch;
 
 /// Take a language model apart, layer by layer, and compare with what Cunningham et al. (2023) found
 ///
-/// At each layer: dictionaries of several widths and sparsity weights from one pass over the rows, beside PCA,
-/// ICA, random directions and columns; dead features; how well rules of tokens tell what features mean; what is
-/// lost when rows are put back; how far sizes agree. At one layer: what replaced features do. One page shows all
-/// of it beside what the paper found, and says what agrees.
+/// At each layer: dictionaries of several widths and sparsity weights from one pass over the rows,
+/// beside PCA, ICA, random directions and columns; dead features; how well rules of tokens tell
+/// what features mean; what is lost when rows are put back; how far sizes agree. At one layer: what
+/// replaced features do. One page shows all of it beside what the paper found, and says what
+/// agrees.
 ///
-/// Memory: the model, the tokens of the text (4 bytes each), the rows of at most 131,072 tokens of one layer twice, and
-/// the dictionaries of all layers once and of one layer three times. The rows to learn from lie on the disk, 4 bytes a
-/// number, beside OUT, and are taken away at the end.
+/// Memory: the model, the tokens of the text (4 bytes each), the rows of at most 131,072 tokens of
+/// one layer twice, and the dictionaries of all layers once and of one layer three times. The rows
+/// to learn from lie on the disk, 4 bytes a number, beside OUT, and are taken away at the end.
 ///
 /// Examples:
 ///
 ///   narrows study pythia-70m --text pile.jsonl.gz --out studies/pythia-70m
 ///   narrows study lm-tiny --text stories.txt --lowercase --quick --out studies/first
-///   narrows study lm-tiny recipes/lm-features.toml --text stories.txt --set study.passes=2 --out studies/two
+///   narrows study lm-tiny recipes/lm-features.toml --text stories.txt --set study.passes=2 \
+///     --out studies/two
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct StudyArgs {

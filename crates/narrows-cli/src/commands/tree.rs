@@ -16,16 +16,18 @@ use super::{Output, Screen};
 
 /// Trace a feature to the features at earlier taps that make it
 ///
-/// In the windows of the text in which the feature is most active, each of the features that are active before it at
-/// the next earlier tap is taken away, and told is by how much the feature falls. The strongest are traced on in the
-/// same way. Dictionaries are given from late to early, each with its tap.
+/// In the windows of the text in which the feature is most active, each of the features that are
+/// active before it at the next earlier tap is taken away, and told is by how much the feature
+/// falls. The strongest are traced on in the same way. Dictionaries are given from late to early,
+/// each with its tap.
 ///
 /// Memory: the model, and the tokens of the text (4 bytes each).
 ///
 /// Example:
 ///
 ///   narrows tree --lm lm-tiny --text stories.txt --lowercase --feature 17 \
-///     --at blocks.2.residual_post=runs/l2 --at blocks.1.residual_post=runs/l1 --at blocks.0.residual_post=runs/l0
+///     --at blocks.2.residual_post=runs/l2 --at blocks.1.residual_post=runs/l1 \
+///     --at blocks.0.residual_post=runs/l0
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct TreeArgs {

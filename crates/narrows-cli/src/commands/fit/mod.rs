@@ -36,38 +36,35 @@ pub(super) use watch::{Asked, Left, Watch, begun, tell_unfinished};
 ///
 /// Settings come from the recipe, then from the options here, then from --set; what is not said has
 /// a default. Tall data are read once and never held in memory whole: PCA of d columns needs up to
-/// 48·d² bytes (0.2 GB for 2,000 columns) and three blocks of 2,048 rows. Data with more columns than
-/// rows are held; what is trained holds the rows as f32, and keeps a checkpoint in the run folder until it ends: Ctrl-C
-/// writes one, and --resume goes on from it to the same bits.
+/// 48·d² bytes (0.2 GB for 2,000 columns) and three blocks of 2,048 rows. Data with more columns
+/// than rows are held; what is trained holds the rows as f32, and keeps a checkpoint in the run
+/// folder until it ends: Ctrl-C writes one, and --resume goes on from it to the same bits.
 ///
-/// --find-lr tells which learning rate to give: `narrows fit RECIPE --find-lr` prints the curve of the
-/// loss and, as its last line, the setting.
+/// --find-lr tells which learning rate to give: `narrows fit RECIPE --find-lr` prints the curve of
+/// the loss and, as its last line, the setting.
 ///
-/// Sparse dictionaries (--model dictionary; sparse autoencoders, SAEs) read the rows while they learn, each
-/// once unless train.rows says otherwise: data of any size. Memory: three batches; each dictionary three times,
-/// its parameters and what Adam remembers; and the largest twice more, with the codes of a batch, for what a
-/// step writes on. The kind is `dictionary.kind`: batchtopk (the default),
-/// topk, matryoshka, jumprelu, relu or gated. --sweep makes many from one pass, into DIR/dictionaries/0, 1, …
-/// (00, 01, … from eleven on). A store is read before, to compare its hashes and to find what is not a
-/// number: --unverified leaves that out.
-/// `narrows fit --model dictionary --print-recipe` shows every key and what it is.
+/// Sparse dictionaries (--model dictionary; sparse autoencoders, SAEs) read the rows while they
+/// learn, each once unless train.rows says otherwise: data of any size. Memory: three batches; each
+/// dictionary three times, its parameters and what Adam remembers; and the largest twice more, with
+/// the codes of a batch, for what a step writes on. The kind is `dictionary.kind`: batchtopk (the
+/// default), topk, matryoshka, jumprelu, relu or gated. --sweep makes many from one pass, into
+/// DIR/dictionaries/0, 1, … (00, 01, … from eleven on). A store is read before, to compare its
+/// hashes and to find what is not a number: --unverified leaves that out. `narrows fit --model
+/// dictionary --print-recipe` shows every key and what it is.
 ///
 /// Examples:
 ///
-/// narrows fit --model pca --set model.components=30 --data train.npy --out runs/a
-///
-/// narrows fit recipes/deep-mnist.toml --out runs/deep
-///
-/// narrows fit --model dictionary --set dictionary.latents=16x --set dictionary.k=32 --data stores/resid3
-/// --out runs/sae
-///
-/// narrows fit --model dictionary --sweep "k=16,32,64; seed=0..2" --data stores/resid3 --out runs/sweep
-///
-/// narrows fit --model dictionary --lm pythia-70m --text pile.jsonl.gz --tap blocks.3.residual_post
-/// --out runs/live
-///
-/// narrows fit --resume --out runs/sae
+///   narrows fit --model pca --set model.components=30 --data train.npy --out runs/a
+///   narrows fit recipes/deep-mnist.toml --out runs/deep
+///   narrows fit --model dictionary --set dictionary.latents=16x --set dictionary.k=32 \
+///     --data stores/resid3 --out runs/sae
+///   narrows fit --model dictionary --sweep "k=16,32,64; seed=0..2" --data stores/resid3 \
+///     --out runs/sweep
+///   narrows fit --model dictionary --lm pythia-70m --text pile.jsonl.gz \
+///     --tap blocks.3.residual_post --out runs/live
+///   narrows fit --resume --out runs/sae
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct FitArgs {
     /// A recipe (TOML)
     recipe: Option<PathBuf>,

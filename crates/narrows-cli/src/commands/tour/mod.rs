@@ -35,13 +35,13 @@ use workshop::Workshop;
 
 /// See every idea of the subject work on data, in about a minute: trained, measured, shown on one page
 ///
-/// Sixteen sections, from the linear autoencoder and PCA through eigenfaces, deep, stacked, denoising and sparse
-/// networks to the features of a language model. Each trains here and now, prints what it measured on rows that
-/// it did not learn from, and goes onto the page with its idea, its formula, its picture and the command for data
-/// of your own.
+/// Sixteen sections, from the linear autoencoder and PCA through eigenfaces, deep, stacked,
+/// denoising and sparse networks to the features of a language model. Each trains here and now,
+/// prints what it measured on rows that it did not learn from, and goes onto the page with its
+/// idea, its formula, its picture and the command for data of your own.
 ///
-/// Without --data it takes what comes with narrows: 1,797 handwritten digits, faces of people who do not exist,
-/// and a small language model with its text. The same seed gives the same figures.
+/// Without --data it takes what comes with narrows: 1,797 handwritten digits, faces of people who
+/// do not exist, and a small language model with its text. The same seed gives the same figures.
 ///
 /// Examples:
 ///
