@@ -25,16 +25,14 @@ use harness::{Desk, NARROWS, npy, rows};
 
 /// What is made smaller in commands before they are run, for all of them are to take a minute: what a document says,
 /// what is run, and why that is the same command.
-const SMALLER: [(&str, &str); 26] = [
+const SMALLER: [(&str, &str); 24] = [
     // Nobody listens there.
     ("fetch mnist", "fetch mnist --mirror http://127.0.0.1:9"),
-    // Few rows bear few latents, and a sweep of fewer than ten numbers its dictionaries with one digit.
+    // Few rows bear few latents.
     (
         "--data activations.npy --set dictionary.latents=16x",
         "--data activations.npy --set train.rows=2000 --set dictionary.latents=2x --set dictionary.k=4",
     ),
-    ("dictionaries/00 ", "dictionaries/0 "),
-    ("dictionaries/01", "dictionaries/1"),
     // Rows of sets that are made as they are read.
     ("demo:toy?rows=1000000", "demo:toy?features=32&dim=16&rows=4000"),
     ("demo:toy?rows=50000&first", "demo:toy?features=32&dim=16&rows=1000&first"),
