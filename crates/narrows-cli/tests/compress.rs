@@ -8,7 +8,7 @@ use std::f64::consts::TAU;
 use std::fs;
 use std::path::Path;
 
-use harness::{Desk, npy, rows};
+use harness::{Desk, npy, refused, rows};
 use narrows::codec::{Codec, CompressedFile};
 use narrows::data::{OpenOptions, open};
 use narrows::store::Run;
@@ -24,14 +24,6 @@ fn compressed(options: &str) -> (Desk, serde_json::Value) {
     let line = format!("compress run --data {TEST} --out x.nrw --json -q {options}");
     let told = desk.json(&line);
     (desk, told)
-}
-
-fn refused(desk: &Desk, line: &str) -> String {
-    let output = desk.command(line).output().unwrap();
-    let message = desk.without_path(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{line}: {message}");
-    assert!(message.contains("error: ") && !message.contains("panicked"), "{message}");
-    message
 }
 
 /// The rows of a compressed file by a path of its own: each index times its step, through the model of

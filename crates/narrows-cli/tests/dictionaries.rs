@@ -4,7 +4,7 @@
 
 mod harness;
 
-use harness::{Desk, npy, rows};
+use harness::{Desk, npy, refused, rows};
 use ndarray::{Array2, Axis};
 use serde_json::Value;
 
@@ -37,15 +37,6 @@ fn swept() -> Desk {
 fn near(ours: &Value, expected: f64, tolerance: f64) {
     let ours = ours.as_f64().unwrap();
     assert!((ours - expected).abs() < tolerance * expected.abs().max(1e-3), "{ours} {expected}");
-}
-
-/// What is said of a command that ends with a mistake.
-fn refused(desk: &Desk, line: &str) -> String {
-    let output = desk.command(line).output().unwrap();
-    let message = desk.without_path(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{line}: {message}");
-    assert!(message.contains("error: ") && !message.contains("panicked"), "{message}");
-    message
 }
 
 fn page(desk: &Desk, run: &str) -> String {

@@ -13,48 +13,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use harness::Desk;
+use harness::{Desk, failed, language_model, sentences};
 use serde_json::{Value, json};
-
-fn model() -> String {
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../narrows-lm/tests/golden/models");
-    models.join("neox-parallel").canonicalize().unwrap().display().to_string()
-}
-
-/// Some sentences, as documents.
-fn text(documents: usize) -> String {
-    let words = ["river", "sea", "valley", "narrows", "runs", "the", "a", "to", "where", "then"];
-    let mut state = 7_u32;
-    let mut all = String::new();
-    for _ in 0..documents {
-        for _ in 0..40 {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            all += words[(state >> 16) as usize % words.len()];
-            all += if state >> 28 == 0 { ". " } else { " " };
-        }
-        all += "<|endoftext|>";
-    }
-    all
-}
 
 /// A desk with a text and a dictionary of 64 latents, which knows where it was trained.
 fn desk() -> (Desk, String) {
     let desk = Desk::new();
-    desk.write("text.txt", text(60));
-    let model = model();
+    desk.write("text.txt", sentences(60));
+    let model = language_model("neox-parallel");
     desk.narrows(&format!(
         "fit --model dictionary --lm {model} --text text.txt --context 24 --tap blocks.0.residual_post \
          --set dictionary.latents=64 --set dictionary.k=6 --set train.batch_size=64 --set train.rows=4000 \
          --set train.learning_rate=3e-3 --out d -q"
     ));
     (desk, model)
-}
-
-fn failed(desk: &Desk, line: &str) -> String {
-    let output = desk.command(line).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{line}: {said}");
-    said
 }
 
 /// Sends Ctrl-C, and says how the command ended.
@@ -162,7 +134,7 @@ fn mistakes_of_features_are_told() {
 #[test]
 fn ctrl_c_leaves_nothing() {
     let (desk, model) = desk();
-    desk.write("long.txt", text(6000));
+    desk.write("long.txt", sentences(6000));
     fs::create_dir(desk.path("home")).unwrap();
     fs::create_dir(desk.path("temporary")).unwrap();
     let of = format!("d --lm {model} --text long.txt --context 24 -q --tap blocks.0.residual_post");
@@ -253,7 +225,7 @@ fn serve(mut stream: TcpStream) -> Option<()> {
 #[test]
 fn features_are_interpreted_by_an_endpoint() {
     let (desk, model) = desk();
-    desk.write("text.txt", text(300));
+    desk.write("text.txt", sentences(300));
     let (url, requests) = endpoint();
     let of = format!(
         "interpret d --lm {model} --text text.txt --context 24 --tap blocks.0.residual_post --model m"

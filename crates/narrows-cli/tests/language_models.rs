@@ -9,46 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use harness::Desk;
+use harness::{Desk, failed, language_model, sentences};
 use serde_json::Value;
-
-/// The folder of a small random model.
-fn model(name: &str) -> String {
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../narrows-lm/tests/golden/models");
-    models.join(name).canonicalize().unwrap().display().to_string()
-}
-
-/// Some sentences, as documents.
-fn text(documents: usize) -> String {
-    let words = ["river", "sea", "valley", "narrows", "runs", "the", "a", "to", "where", "then"];
-    let mut state = 7_u32;
-    let mut all = String::new();
-    for _ in 0..documents {
-        for _ in 0..40 {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            all += words[(state >> 16) as usize % words.len()];
-            all += if state >> 28 == 0 { ". " } else { " " };
-        }
-        all += "<|endoftext|>";
-    }
-    all
-}
 
 fn desk() -> (Desk, String) {
     let desk = Desk::new();
-    desk.write("text.txt", text(60));
-    (desk, model("neox-parallel"))
-}
-
-fn failed(desk: &Desk, line: &str) -> String {
-    let output = desk.command(line).output().unwrap();
-    assert_eq!(
-        output.status.code(),
-        Some(2),
-        "{line}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    desk.write("text.txt", sentences(60));
+    (desk, language_model("neox-parallel"))
 }
 
 fn shards(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
@@ -96,7 +63,7 @@ fn several_taps_come_from_one_pass_with_tokens_and_places() {
 #[test]
 fn a_harvest_that_was_killed_goes_on_to_the_same_bytes() {
     let (desk, model) = desk();
-    desk.write("text.txt", text(2500));
+    desk.write("text.txt", sentences(2500));
     let line =
         format!("harvest {model} --text text.txt --context 24 --tap blocks.1.mlp_out -q --out");
     desk.narrows(&format!("{line} whole"));
@@ -227,7 +194,7 @@ fn mistakes_are_told() {
 #[test]
 fn a_study_of_a_random_model_tells_what_it_cannot() {
     let (desk, model) = desk();
-    desk.write("text.txt", text(300));
+    desk.write("text.txt", sentences(300));
     let line = format!("study {model} --text text.txt --quick --context 24 --out s --json -q");
     let mut command = desk.command(&line);
     command.args(["--set", "sweep=\"alpha=0.05,0.2; width=1x,2x\"", "--set", "study.passes=1"]);

@@ -145,6 +145,45 @@ pub(crate) fn pgm(width: usize, height: usize, seed: usize) -> Vec<u8> {
     bytes
 }
 
+/// The folder of a small random language model.
+pub(crate) fn language_model(name: &str) -> String {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../narrows-lm/tests/golden/models");
+    models.join(name).canonicalize().unwrap().display().to_string()
+}
+
+/// Some sentences, as documents.
+pub(crate) fn sentences(documents: usize) -> String {
+    let words = ["river", "sea", "valley", "narrows", "runs", "the", "a", "to", "where", "then"];
+    let mut state = 7_u32;
+    let mut all = String::new();
+    for _ in 0..documents {
+        for _ in 0..40 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            all += words[(state >> 16) as usize % words.len()];
+            all += if state >> 28 == 0 { ". " } else { " " };
+        }
+        all += "<|endoftext|>";
+    }
+    all
+}
+
+/// What is said of a command that ends with a mistake, paths and all.
+pub(crate) fn failed(desk: &Desk, line: &str) -> String {
+    let output = desk.command(line).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{line}: {said}");
+    said
+}
+
+/// What is said of a command that ends with a mistake, without the path of the desk.
+pub(crate) fn refused(desk: &Desk, line: &str) -> String {
+    let output = desk.command(line).output().unwrap();
+    let message = desk.without_path(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{line}: {message}");
+    assert!(message.contains("error: ") && !message.contains("panicked"), "{message}");
+    message
+}
+
 /// The name under which a Chromium is called.
 pub(crate) fn chromium() -> Option<String> {
     let names = ["chromium", "chromium-browser", "google-chrome"];

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use narrows::compute::{Matrix, SparseRows};
+use narrows::compute::SparseRows;
 use narrows::evaluate::Frame;
 use narrows::report::page::{Block, Cell, Matrix as Shaded, Table};
 use narrows::report::{count, percent};
@@ -10,9 +10,9 @@ use narrows::train::dictionary::{
     DictionaryOptions, DictionaryTask, DictionaryTraining, fit_dictionaries,
 };
 use narrows::{Error, Result};
-use narrows_lm::model::{NoHook, losses};
+use narrows_lm::splice::{Replacement, Splice, SpliceScores};
 use narrows_lm::text::{Corpus, TextOptions, Windows};
-use narrows_lm::{Basis, Hook, LanguageModel, Pass, Tap, shipped};
+use narrows_lm::{Basis, LanguageModel, Tap, shipped};
 use serde_json::json;
 
 use super::sets::Story;
@@ -21,8 +21,6 @@ use super::workshop::Workshop;
 
 /// Tokens of a window.
 const CONTEXT: usize = 128;
-/// Windows that go through the model at once.
-const WINDOWS: usize = 8;
 /// The share of the windows that the dictionary learns from.
 const LEARNED_FROM: f64 = 0.8;
 /// Codes of a row, on average; of PCA of each.
@@ -45,8 +43,9 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
     let tap =
         Tap::after(model.architecture.layers / 2 - usize::from(model.architecture.layers > 1));
     let (learned_from, held_out) = windows(shop, &model, &story)?;
-    let rows = rows_at(&model, tap, &learned_from)?;
-    let rows_held_out = rows_at(&model, tap, &held_out)?;
+    let splice = Splice { model: &model, tap, begin: true };
+    let rows = splice.rows(&learned_from, usize::MAX)?;
+    let rows_held_out = splice.rows(&held_out, usize::MAX)?;
 
     let width = rows.cols();
     let options = DictionaryOptions {
@@ -73,43 +72,24 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
     let dictionary = Basis::dictionary("dictionary", dictionary)?;
     let pca = Basis::frame("PCA", Frame::pca(&rows, shop.seed)?, CODES);
 
-    let clean = mean_loss(&model, &held_out, &mut NoHook)?;
-    let zeroed = mean_loss(
-        &model,
-        &held_out,
-        &mut (tap, |rows: &mut Matrix| {
-            rows.as_mut_slice().fill(0.0);
-            Ok(())
-        }),
-    )?;
-    let [own, beside] = [&dictionary, &pca].map(|basis| -> Result<Kept> {
-        let codes = basis.encode(&rows_held_out)?;
-        let spliced = mean_loss(
-            &model,
-            &held_out,
-            &mut (tap, |rows: &mut Matrix| {
-                *rows = basis.rebuild(&basis.encode(rows)?, rows)?;
-                Ok(())
-            }),
-        )?;
-        Ok(Kept {
-            lost: unexplained(&rows_held_out, &basis.rebuild(&codes, &rows_held_out)?),
-            codes: codes.entries() as f64 / codes.rows() as f64,
-            loss: spliced,
-            recovered: (zeroed - spliced) / (zeroed - clean),
-        })
-    });
-    let (own, beside) = (own?, beside?);
     let codes = dictionary.encode(&rows_held_out)?;
+    let replacements = [dictionary, pca].map(Replacement::features);
+    let mut watch = shop.watch("rows put back");
+    let found = splice.measure(&held_out, &replacements, &mut |done| watch.part(done, "text"))?;
+    drop(watch);
+    let [own, beside] = &found.replacements[..] else {
+        return Err(Error::failure("put rows back", "a replacement is missing", "report it"));
+    };
     let features = features(&codes);
     let shown = contexts(&model, &held_out, &codes, &features);
-    let line = |name: &str, kept: &Kept| {
+    let codes_of = |kept: &SpliceScores| kept.l0.unwrap_or(f64::NAN);
+    let line = |name: &str, kept: &SpliceScores| {
         vec![
             name.to_owned(),
-            format!("{:.1}", kept.codes),
-            percent(kept.lost),
+            format!("{:.1}", codes_of(kept)),
+            percent(kept.fraction_variance_unexplained),
             format!("{:.3}", kept.loss),
-            percent(kept.recovered),
+            percent(kept.loss_recovered_zero),
         ]
     };
     let none = "–".to_owned();
@@ -128,12 +108,18 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
                 "the model's own".into(),
                 none.clone(),
                 none.clone(),
-                format!("{clean:.3}"),
+                format!("{:.3}", found.clean.loss),
                 percent(1.0),
             ],
-            line("rebuilt by the dictionary", &own),
-            line("rebuilt by PCA", &beside),
-            vec!["zeros".into(), none.clone(), none, format!("{zeroed:.3}"), percent(0.0)],
+            line("rebuilt by the dictionary", own),
+            line("rebuilt by PCA", beside),
+            vec![
+                "zeros".into(),
+                none.clone(),
+                none,
+                format!("{:.3}", found.zero.loss),
+                percent(0.0),
+            ],
         ],
     };
     Ok(Told {
@@ -148,18 +134,18 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
         figure: format!(
             "{:.1} features of {} per token recover {} of the loss on held-out text (PCA with {CODES} codes {}), \
              and lose {} of the variance (PCA {})",
-            own.codes,
+            codes_of(own),
             count(TIMES * width),
-            percent(own.recovered),
-            percent(beside.recovered),
-            percent(own.lost),
-            percent(beside.lost)
+            percent(own.loss_recovered_zero),
+            percent(beside.loss_recovered_zero),
+            percent(own.fraction_variance_unexplained),
+            percent(beside.fraction_variance_unexplained)
         ),
         measured: json!({
             "model": model.name, "tap": tap.to_string(), "tokens": rows.rows(),
             "tokens_held_out": rows_held_out.rows(), "latents": TIMES * width,
-            "loss": clean, "loss_zeroed": zeroed,
-            "dictionary": own.for_machines(), "pca": beside.for_machines(),
+            "loss": found.clean.loss, "loss_zeroed": found.zero.loss,
+            "dictionary": for_machines(own), "pca": for_machines(beside),
         }),
         blocks: vec![
             Block::Matrix(shown),
@@ -169,21 +155,11 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
     })
 }
 
-/// What is left when rows go through codes.
-struct Kept {
-    codes: f64,
-    lost: f64,
-    loss: f64,
-    recovered: f64,
-}
-
-impl Kept {
-    fn for_machines(&self) -> serde_json::Value {
-        json!({
-            "l0": self.codes, "fraction_variance_unexplained": self.lost,
-            "loss": self.loss, "loss_recovered": self.recovered,
-        })
-    }
+fn for_machines(kept: &SpliceScores) -> serde_json::Value {
+    json!({
+        "l0": kept.l0, "fraction_variance_unexplained": kept.fraction_variance_unexplained,
+        "loss": kept.loss, "loss_recovered": kept.loss_recovered_zero,
+    })
 }
 
 /// The model that comes with narrows, and its text.
@@ -211,45 +187,6 @@ fn windows(
         return Err(Error::mistake("read text", expected, format!("{count}"), "give more text"));
     }
     Ok((all.part(0..first), all.part(first..count)))
-}
-
-/// The rows at a place, of all tokens.
-fn rows_at(model: &LanguageModel, tap: Tap, windows: &Windows) -> Result<Matrix> {
-    let (mut pass, mut all) = (Pass::default(), Vec::new());
-    for first in (0..windows.sequences()).step_by(WINDOWS) {
-        let part = windows.part(first..windows.sequences().min(first + WINDOWS));
-        let mut hook = (tap, |rows: &mut Matrix| {
-            all.extend_from_slice(rows.as_slice());
-            Ok(())
-        });
-        model.run_to(&part, Some(tap), &mut pass, &mut hook)?;
-    }
-    let width = tap.width(&model.architecture);
-    Matrix::from_rows(all.len() / width, width, all)
-}
-
-fn mean_loss(model: &LanguageModel, windows: &Windows, hook: &mut dyn Hook) -> Result<f64> {
-    let (mut pass, mut sum, mut predictions) = (Pass::default(), 0.0, 0);
-    for first in (0..windows.sequences()).step_by(WINDOWS) {
-        let part = windows.part(first..windows.sequences().min(first + WINDOWS));
-        let found = losses(model, &part, &mut pass, hook)?;
-        sum += found.iter().map(|&loss| f64::from(loss)).sum::<f64>();
-        predictions += found.len();
-    }
-    Ok(sum / predictions.max(1) as f64)
-}
-
-/// The share of the variance of rows that is lost.
-fn unexplained(rows: &Matrix, rebuilt: &Matrix) -> f64 {
-    let mean = narrows::compute::column_means(rows.view());
-    let (mut lost, mut all) = (0.0, 0.0);
-    for row in 0..rows.rows() {
-        for ((&x, &y), m) in rows.row(row).iter().zip(rebuilt.row(row)).zip(&mean) {
-            lost += f64::from(x - y).powi(2);
-            all += (f64::from(x) - m).powi(2);
-        }
-    }
-    lost / all
 }
 
 /// A feature, and where it is strongest: rows and codes, the strongest first, each in another window.
