@@ -261,12 +261,9 @@ fn names_at_ends(series: &[&Series], chart: &Chart, frame: &Frame) -> String {
         .filter_map(|series| end(series).map(|point| (frame.thousandths(point), *series)))
         .collect();
     ends.sort_by(|a, b| a.0[1].total_cmp(&b.0[1]));
-    // Names that would overlap are pushed down, each 15 pixels below the one before.
-    let mut free = f64::NEG_INFINITY;
+    let heights = apart(ends.iter().map(|([_, y], _)| y / 1000.0 * HEIGHT).collect());
     let mut svg = String::from("<g class=\"direct\">");
-    for ([x, y], series) in ends {
-        let y = (y / 1000.0 * HEIGHT).max(free);
-        free = y + 15.0;
+    for (([x, _], series), y) in ends.into_iter().zip(heights) {
         let _ = write!(
             svg,
             "<text class=\"{}\" x=\"{:.2}%\" y=\"{y:.1}\" dx=\"9\" dy=\".34em\">{}</text>",
@@ -276,6 +273,23 @@ fn names_at_ends(series: &[&Series], chart: &Chart, frame: &Frame) -> String {
         );
     }
     svg + "</g>"
+}
+
+/// Heights in rising order, moved so that names do not overlap: down, and from the foot of the plot up again, below
+/// which stand the labels of the axis.
+fn apart(mut heights: Vec<f64>) -> Vec<f64> {
+    const LINE: f64 = 15.0;
+    let mut free = f64::NEG_INFINITY;
+    for height in &mut heights {
+        *height = height.max(free);
+        free = *height + LINE;
+    }
+    let mut free = HEIGHT - LINE / 2.0;
+    for height in heights.iter_mut().rev() {
+        *height = height.min(free);
+        free = *height - LINE;
+    }
+    heights
 }
 
 fn names_at_centroids(chart: &Chart, frame: &Frame) -> String {

@@ -164,6 +164,34 @@ mod tests {
     use crate::report::page::tests::assert_balanced;
     use proptest::prelude::*;
 
+    /// Where the names at the ends of lines stand, from the top down.
+    fn heights_of_names(svg: &str) -> Vec<f64> {
+        let names = svg.split("<g class=\"direct\">").nth(1).unwrap().split("</g>").next().unwrap();
+        let parts = names.split(" y=\"").skip(1);
+        parts.map(|part| part.split('"').next().unwrap().parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn names_at_ends_stand_apart_and_above_the_axis() {
+        let end =
+            |name: &str, y: f64| Series::new(name, Style::Line, 0, vec![[0.0, 0.5], [1.0, y]]);
+        let chart = Chart {
+            x: Axis::linear("x"),
+            y: Axis::share("share"),
+            series: vec![end("a", 0.0), end("b", 0.0), end("c", 0.01), end("d", 0.9)],
+            guides: Vec::new(),
+            square: false,
+        };
+        let svg = chart.render().to_string();
+        let heights = heights_of_names(&svg);
+        assert_eq!(heights.len(), 4);
+        // Of 280 pixels, with half of a line below the middle of a name.
+        assert!(heights.iter().all(|height| (0.0..=272.6).contains(height)), "{heights:?}");
+        assert!(heights.windows(2).all(|two| two[1] - two[0] > 14.9), "{heights:?}");
+        // The name that has room stands at its line.
+        assert!((heights[0] - 28.0).abs() < 0.1, "{heights:?}");
+    }
+
     fn chart(style: Style, y: Axis, points: Vec<[f64; 2]>) -> Chart {
         let spread = vec![0.1; points.len()];
         let series = Series { spread, ..Series::new("<one>", style, 3, points) };
