@@ -1,6 +1,6 @@
 """Tokens per second of a forward pass: narrows and PyTorch transformers in turns, f32, equal threads.
 
-    cargo build --release -p narrows-lm --example harvest_speed
+    cargo build --release --workspace --example harvest_speed
     python compare.py [--rounds 5] [--quick] [--only NAME]
 
 Windows of 256 tokens. `half` ends after the block in the middle, as a harvest from there does; transformers runs a
@@ -8,7 +8,8 @@ model whose later blocks and last norm were taken away. `logits` is the whole mo
 Models are drawn at random in the shapes of Pythia-70m, GPT-2 small and a small Llama with grouped queries; lm-tiny is
 read from NARROWS_DATA where that is set. transformers runs with eager attention and with sdpa; the faster counts. Each
 side is a process of its own with THREADS threads (by default 2); sides take turns within a round, and what is printed
-are medians over the rounds and the median of the ratios within a round. Before that the rows of both sides are
+are medians over the rounds and the median of the ratios within a round. A turn is as many passes, one after another as
+in a harvest, as the slowest side makes in half a second, and at least one. Before that the rows of both sides are
 compared.
 """
 
@@ -63,7 +64,7 @@ def made(name, folder):
 
 
 def worker(folder, attention):
-    """Answers lines `SEQUENCES LENGTH PLACE` with seconds and the mean size of what came out."""
+    """Answers lines `SEQUENCES LENGTH PLACE PASSES` with the seconds of a pass and the mean size of what came out."""
     import copy
 
     import torch
@@ -87,15 +88,16 @@ def worker(folder, attention):
         return cut[blocks]
 
     for line in sys.stdin:
-        sequences, length, place = line.split()
+        sequences, length, place, passes = line.split()
         count = int(sequences) * int(length)
         ids = (torch.arange(count) * 7919 + 13) % whole.config.vocab_size
         ids = ids.view(int(sequences), int(length))
         model = whole if place == "logits" else until(int(place.split(".")[1]) + 1)
         begin = time.perf_counter()
         with torch.inference_mode():
-            out = model(input_ids=ids, use_cache=False)
-        seconds = time.perf_counter() - begin
+            for _ in range(int(passes)):
+                out = model(input_ids=ids, use_cache=False)
+        seconds = (time.perf_counter() - begin) / int(passes)
         out = out.logits if place == "logits" else out.last_hidden_state
         print(seconds, float(out.abs().double().mean()), flush=True)
 
@@ -109,8 +111,8 @@ class Side:
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                         env=environment)
 
-    def ask(self, sequences, place):
-        self.process.stdin.write(f"{sequences} {LENGTH} {place}\n")
+    def ask(self, sequences, place, passes=1):
+        self.process.stdin.write(f"{sequences} {LENGTH} {place} {passes}\n")
         self.process.stdin.flush()
         seconds, size = self.process.stdout.readline().split()
         return float(seconds), float(size)
@@ -131,10 +133,11 @@ def measure(name, folder, rounds):
             first = {side: own.ask(sequences, place)[1] for side, own in sides.items()}
             worst = max(abs(size / first["narrows"] - 1) for size in first.values())
             assert worst < 1e-4, f"{name} {place}: the sides differ: {first}"
+            passes = max(1, int(0.5 / max(own.ask(sequences, place)[0] for own in sides.values())))
             seconds = {side: [] for side in sides}
             for _ in range(rounds):
                 for side, own in sides.items():
-                    seconds[side].append(own.ask(sequences, place)[0])
+                    seconds[side].append(own.ask(sequences, place, passes)[0])
             speed = {side: sequences * LENGTH / statistics.median(own) for side, own in seconds.items()}
             ratios = [min(e, s) / n for n, e, s in zip(*(seconds[x] for x in ("narrows", "eager", "sdpa")))]
             kind = "logits" if place == "logits" else f"half ({layers // 2} of {layers} blocks)"

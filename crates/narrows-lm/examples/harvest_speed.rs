@@ -1,6 +1,6 @@
 //! Times the forward pass for `bench/lm/compare.py`: `harvest_speed MODEL_DIR`, then lines
-//! `SEQUENCES LENGTH TAP` on standard input, TAP a place or `logits`; answers each with the seconds of one pass and
-//! the mean size of the numbers that came out.
+//! `SEQUENCES LENGTH TAP PASSES` on standard input, TAP a place or `logits`; answers each with the seconds of one of so
+//! many passes and the mean size of the numbers that came out.
 
 use std::io::{BufRead, Write};
 use std::path::Path;
@@ -20,8 +20,9 @@ fn main() -> Result<()> {
     for line in std::io::stdin().lock().lines() {
         let line = line.map_err(|error| Error::read("standard input", error))?;
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [sequences, length, tap] = words[..] else { continue };
-        let (sequences, length) = (sequences.parse().unwrap_or(1), length.parse().unwrap_or(1));
+        let [sequences, length, tap, passes] = words[..] else { continue };
+        let [sequences, length, passes] =
+            [sequences, length, passes].map(|word| word.parse().unwrap_or(1));
         model.check_length(length)?;
         let windows = made_up(&model, sequences, length);
         let last = match tap {
@@ -29,12 +30,14 @@ fn main() -> Result<()> {
             name => Some(Tap::parse(name, &model.architecture)?),
         };
         let begin = Instant::now();
-        model.run_to(&windows, last, &mut pass, &mut NoHook)?;
-        if last.is_none() {
-            model.last_norm(&pass.rows, &mut normed);
-            model.logits(&normed, &mut logits);
+        for _ in 0..passes {
+            model.run_to(&windows, last, &mut pass, &mut NoHook)?;
+            if last.is_none() {
+                model.last_norm(&pass.rows, &mut normed);
+                model.logits(&normed, &mut logits);
+            }
         }
-        let seconds = begin.elapsed().as_secs_f64();
+        let seconds = begin.elapsed().as_secs_f64() / passes as f64;
         let came_out = if last.is_none() { &logits } else { &pass.rows };
         let numbers = came_out.as_slice();
         let size = numbers.iter().map(|x| f64::from(x.abs())).sum::<f64>() / numbers.len() as f64;

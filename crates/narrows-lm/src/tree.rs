@@ -255,7 +255,7 @@ struct Both<'a, F> {
     kept: &'a mut Matrix,
 }
 
-impl<F: FnMut(&mut Matrix)> Hook for Both<'_, F> {
+impl<F: FnMut(&mut Matrix) + Send> Hook for Both<'_, F> {
     fn wants(&self, tap: Tap) -> bool {
         tap == self.early || tap == self.late
     }

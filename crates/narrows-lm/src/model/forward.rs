@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use narrows::Result;
 use narrows::compute::{
-    AttentionShape, Matrix, activate, causal_attention, multiply, multiply_into,
+    AttentionShape, Matrix, activate, causal_attention, in_the_pool, multiply, multiply_into,
 };
 use ndarray::s;
 use rayon::prelude::*;
@@ -63,14 +63,15 @@ impl LanguageModel {
         pass: &mut Pass,
         hook: &mut dyn Hook,
     ) -> Result<()> {
-        self.embed(windows, &mut pass.rows);
         let layers = self.architecture.layers;
         let blocks = last.map_or(layers, |last| last.block + 1);
-        for block in 0..blocks {
-            let own = last.filter(|last| last.block == block).map(|last| last.site);
-            self.block(block, windows.length, own, pass, hook)?;
-        }
-        Ok(())
+        in_the_pool(|| {
+            self.embed(windows, &mut pass.rows);
+            (0..blocks).try_for_each(|block| {
+                let own = last.filter(|last| last.block == block).map(|last| last.site);
+                self.block(block, windows.length, own, pass, hook)
+            })
+        })
     }
 
     /// Goes on from the residual stream in `pass.rows`, of sequences of `length` tokens, through some blocks.
@@ -84,10 +85,9 @@ impl LanguageModel {
         pass: &mut Pass,
         hook: &mut dyn Hook,
     ) -> Result<()> {
-        for block in blocks {
-            self.block(block, length, None, pass, hook)?;
-        }
-        Ok(())
+        in_the_pool(|| {
+            blocks.into_iter().try_for_each(|block| self.block(block, length, None, pass, hook))
+        })
     }
 
     fn embed(&self, windows: &Windows, rows: &mut Matrix) {

@@ -141,7 +141,7 @@ impl Tap {
 }
 
 /// What looks at rows on their way, and may change them.
-pub trait Hook {
+pub trait Hook: Send {
     /// Whether the rows at this place are to be handed over.
     fn wants(&self, tap: Tap) -> bool;
 
@@ -165,7 +165,7 @@ impl Hook for NoHook {
 }
 
 /// A hook of one place.
-impl<F: FnMut(&mut Matrix) -> Result<()>> Hook for (Tap, F) {
+impl<F: FnMut(&mut Matrix) -> Result<()> + Send> Hook for (Tap, F) {
     fn wants(&self, tap: Tap) -> bool {
         self.0 == tap
     }

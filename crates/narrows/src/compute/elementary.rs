@@ -21,7 +21,8 @@ pub(super) fn exp(x: f32) -> f32 {
     const LOW: f32 = -2.121_944_4e-4;
     let limited = if x < 88.0 { x } else { 88.0 };
     let limited = if limited > -87.0 { limited } else { -87.0 };
-    let n = limited * std::f32::consts::LOG2_E + ROUND - ROUND;
+    let shifted = limited * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
     let r = limited - n * HIGH - n * LOW;
     let series = 1.0 / 5040.0;
     let series = series * r + 1.0 / 720.0;
@@ -30,7 +31,9 @@ pub(super) fn exp(x: f32) -> f32 {
     let series = series * r + 1.0 / 6.0;
     let series = series * r + 0.5;
     let series = series * r * r + r + 1.0;
-    let power = f32::from_bits(((n as i32 + 127) << 23) as u32);
+    // The whole number is in the last digits of what was shifted; a cast of it would saturate, which vectors cannot.
+    let n = shifted.to_bits().wrapping_sub(ROUND.to_bits());
+    let power = f32::from_bits(n.wrapping_add(127) << 23);
     // A comparison with NaN is false, so NaN stays.
     if x < -87.0 {
         0.0

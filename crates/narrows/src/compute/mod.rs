@@ -35,7 +35,7 @@ pub fn threads() -> usize {
 /// product, which for small batches takes longer than the product; one of them goes on at once.
 ///
 /// Not for work that waits for a thread of its own that asks them too: with one thread it would wait for ever.
-pub(crate) fn in_the_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+pub fn in_the_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| work())
 }
 
