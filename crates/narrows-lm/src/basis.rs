@@ -1,10 +1,12 @@
 //! What rows at a tap are taken apart into: the latents of a dictionary, or directions in its place.
 //!
 //! ```text
-//! x (d) a row    z (n) codes, most of them 0    Dⱼ (d) the direction of feature j    x̂ = c + Σⱼ zⱼ·Dⱼ
+//! x (d) a row    z (n) codes, most of them 0    Dⱼ (d) the direction of feature j    x̂ = c + s·Σⱼ zⱼ·fⱼ·Dⱼ
+//! s = 1 but where a dictionary brings rows to one scale: what brings x back; fⱼ = 1 but where it tells codes in
+//! lengths of ‖Dⱼ‖: 1/‖Dⱼ‖
 //! ```
 
-use narrows::compute::{Matrix, SparseRows};
+use narrows::compute::{Matrix, SparseRows, add_scaled};
 use narrows::evaluate::Frame;
 use narrows::model::{Autoencoder, Dictionary};
 use narrows::{Error, Result};
@@ -19,7 +21,11 @@ pub struct Basis {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Dictionary(Box<Dictionary>),
+    Dictionary {
+        dictionary: Box<Dictionary>,
+        /// fⱼ, where not all are 1.
+        shares: Option<Vec<f32>>,
+    },
     Frame {
         frame: Frame,
         /// Codes of a row that are kept.
@@ -41,7 +47,9 @@ impl Basis {
                 "give another dictionary",
             ));
         }
-        Ok(Self { name: name.into(), kind: Kind::Dictionary(Box::new(dictionary)) })
+        let shares = dictionary.shares();
+        let kind = Kind::Dictionary { dictionary: Box::new(dictionary), shares };
+        Ok(Self { name: name.into(), kind })
     }
 
     /// Directions, of whose codes at most `most` are kept in each row.
@@ -52,7 +60,7 @@ impl Basis {
     /// The dictionary, if it is one.
     pub fn as_dictionary(&self) -> Option<&Dictionary> {
         match &self.kind {
-            Kind::Dictionary(dictionary) => Some(dictionary),
+            Kind::Dictionary { dictionary, .. } => Some(dictionary),
             Kind::Frame { .. } => None,
         }
     }
@@ -60,7 +68,7 @@ impl Basis {
     /// The directions and how many codes of a row are kept, if it is directions.
     pub fn as_frame(&self) -> Option<(&Frame, usize)> {
         match &self.kind {
-            Kind::Dictionary(_) => None,
+            Kind::Dictionary { .. } => None,
             Kind::Frame { frame, most } => Some((frame, *most)),
         }
     }
@@ -78,7 +86,7 @@ impl Basis {
     /// D `(n, d)`.
     pub fn directions(&self) -> &Matrix {
         match &self.kind {
-            Kind::Dictionary(dictionary) => &dictionary.decoder,
+            Kind::Dictionary { dictionary, .. } => &dictionary.decoder,
             Kind::Frame { frame, .. } => &frame.decoder,
         }
     }
@@ -90,7 +98,7 @@ impl Basis {
     pub fn encode(&self, rows: &Matrix) -> Result<SparseRows> {
         self.check(rows.cols())?;
         match &self.kind {
-            Kind::Dictionary(dictionary) => dictionary.encode_sparse(rows),
+            Kind::Dictionary { dictionary, .. } => dictionary.encode_sparse(rows),
             Kind::Frame { frame, most } => Ok(frame.encode(rows, *most)),
         }
     }
@@ -102,9 +110,27 @@ impl Basis {
     pub fn rebuild(&self, codes: &SparseRows, rows: &Matrix) -> Result<Matrix> {
         self.check(rows.cols())?;
         match &self.kind {
-            Kind::Dictionary(dictionary) => dictionary.rebuild(codes, rows),
+            Kind::Dictionary { dictionary, .. } => dictionary.rebuild(codes, rows),
             Kind::Frame { frame, .. } => Ok(frame.rebuild(codes)),
         }
+    }
+
+    /// s of each row.
+    pub fn stretches(&self, rows: &Matrix) -> Vec<f32> {
+        match &self.kind {
+            Kind::Dictionary { dictionary, .. } => dictionary.stretches(rows),
+            Kind::Frame { .. } => vec![1.0; rows.rows()],
+        }
+    }
+
+    /// Adds to a row what more of a code adds to it: `row += stretched·fⱼ·Dⱼ`, `stretched` the change of the code times s
+    /// of the row that the code is of.
+    pub fn add(&self, row: &mut [f32], feature: usize, stretched: f32) {
+        let share = match &self.kind {
+            Kind::Dictionary { shares: Some(shares), .. } => shares[feature],
+            _ => 1.0,
+        };
+        add_scaled(row, stretched * share, self.directions().row(feature));
     }
 
     /// Refuses rows of other columns than those that it tells.

@@ -1,8 +1,9 @@
 //! Rows at taps, collected while a model reads text.
 //!
 //! A row is kept for every token but, unless asked for, the one that begins a text: models park attention there,
-//! its rows are many times as long as others, and a dictionary would learn little else. The pass ends after
-//! the last tap.
+//! its rows are many times as long as others, and a dictionary would learn little else. Some models, GPT-2 among
+//! them, do so at the first place of a window whatever token is there; such rows are kept, one for each window, and
+//! `positions` tells them. The pass ends after the last tap.
 
 use narrows::compute::Matrix;
 use narrows::store::ShardWriter;
@@ -11,8 +12,7 @@ use narrows::{Error, Result};
 use crate::model::{Hook, LanguageModel, Pass, Tap};
 use crate::text::{Corpus, Windows};
 
-/// Windows that go through a model at once.
-pub const WINDOWS: usize = 8;
+pub use crate::text::AT_ONCE as WINDOWS;
 
 /// Names of the whole numbers that are kept for every row.
 pub const COLUMNS: [&str; 2] = ["token_ids", "positions"];

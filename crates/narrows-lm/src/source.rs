@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! windows of tokens    in memory, 4 bytes each
-//! a block              8 windows, run together; rows of the last 64 blocks are kept
+//! a block              windows of 2,048 tokens together, at least one, that are run together; rows of the last 64 blocks
+//!                      are kept
 //! ```
 //!
 //! An order that mixes blocks of rows with each other ([`narrows::data::Shuffle::Blocks`], of at most 2,048 rows)
@@ -11,20 +12,21 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use narrows::Result;
 use narrows::compute::Matrix;
 use narrows::data::{Precision, Source};
 
-use crate::harvest::{Harvester, WINDOWS};
+use crate::harvest::Harvester;
 use crate::model::{LanguageModel, Tap};
 use crate::text::Windows;
 
 /// Blocks whose rows are kept.
 const KEPT: usize = 64;
 
-/// Rows of an order's block that go well with what is kept.
-pub const SHUFFLED_ROWS: usize = WINDOWS * 256;
+/// Rows of an order's block that go well with what is kept, and tokens of a block.
+pub const SHUFFLED_ROWS: usize = 2048;
 
 /// The rows at one tap of a model that reads some windows.
 pub struct ActivationSource {
@@ -32,8 +34,11 @@ pub struct ActivationSource {
     windows: Windows,
     tap: Tap,
     keep_begin: bool,
+    /// Windows of a block.
+    together: usize,
     /// The row with which each block begins, and how many there are.
     starts: Vec<usize>,
+    runs: AtomicUsize,
     kept: Mutex<VecDeque<(usize, Matrix)>>,
 }
 
@@ -41,15 +46,20 @@ impl ActivationSource {
     /// The rows at `tap`, those of the token that begins a text too if `keep_begin`.
     pub fn new(model: LanguageModel, windows: Windows, tap: Tap, keep_begin: bool) -> Self {
         let harvester = Harvester::new(&model, &[tap], keep_begin);
+        let together = (SHUFFLED_ROWS / windows.length.max(1)).max(1);
         let mut starts = vec![0];
-        for block in 0..windows.sequences().div_ceil(WINDOWS) {
-            let tokens = &windows.tokens[block * WINDOWS * windows.length..];
-            let tokens = &tokens[..tokens.len().min(WINDOWS * windows.length)];
+        for tokens in windows.tokens.chunks((together * windows.length).max(1)) {
             let rows = tokens.iter().filter(|&&token| harvester.keeps(token)).count();
-            starts.push(starts[block] + rows);
+            starts.push(starts[starts.len() - 1] + rows);
         }
         drop(harvester);
-        Self { model, windows, tap, keep_begin, starts, kept: Mutex::new(VecDeque::new()) }
+        let (runs, kept) = (AtomicUsize::new(0), Mutex::new(VecDeque::new()));
+        Self { model, windows, tap, keep_begin, together, starts, runs, kept }
+    }
+
+    /// Blocks that there are, and how many were run so far.
+    pub fn blocks_and_runs(&self) -> [usize; 2] {
+        [self.starts.len() - 1, self.runs.load(Ordering::Relaxed)]
     }
 
     /// A hash of the model's parameters, the tokens and the place (blake3, hexadecimal).
@@ -82,8 +92,9 @@ impl ActivationSource {
     }
 
     fn run(&self, block: usize) -> Result<Matrix> {
-        let first = block * WINDOWS;
-        let windows = self.windows.part(first..self.windows.sequences().min(first + WINDOWS));
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        let first = block * self.together;
+        let windows = self.windows.part(first..self.windows.sequences().min(first + self.together));
         let mut harvester = Harvester::new(&self.model, &[self.tap], self.keep_begin);
         Ok(harvester.run(&windows)?.rows[0].clone())
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! x (d) a row at the tap    z = codes of x    z' = codes as changed    Dⱼ (d) the direction of feature j
-//! x' = x + Σⱼ (z'ⱼ − zⱼ)·Dⱼ         what the features do not tell of x is kept
+//! x' = x + s·Σⱼ (z'ⱼ − zⱼ)·fⱼ·Dⱼ    what the features do not tell of x is kept; s and fⱼ as in [`crate::basis`]
 //! x' = rebuilt from z'              with `replace`: it is not
 //! KL(p ‖ q) = Σₜ pₜ·(log pₜ − log qₜ)    p, q the next-token distributions without and with the change
 //! ```
@@ -183,6 +183,7 @@ impl Hook for Steering<'_> {
             added.push(more);
         }
         let rebuilt = if self.replace { Some(self.basis.rebuild(&after, rows)?) } else { None };
+        let stretches = self.basis.stretches(rows);
         let places = rows.as_mut_slice().chunks_mut(width).enumerate();
         for (place, row) in places.filter(|(place, _)| self.changes(*place, length)) {
             if let Some(rebuilt) = &rebuilt {
@@ -190,8 +191,7 @@ impl Hook for Steering<'_> {
                 continue;
             }
             for &(feature, more) in &added[place] {
-                let direction = self.basis.directions().row(feature as usize);
-                row.iter_mut().zip(direction).for_each(|(x, d)| *x += more * d);
+                self.basis.add(row, feature as usize, more * stretches[place]);
             }
         }
         Ok(())

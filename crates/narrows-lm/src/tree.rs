@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! of a feature k at the later tap, contexts: the windows in which it is most active, and where: position p
-//! of a feature j at the earlier tap, with Dⱼ·zⱼ taken away at every position of the window (x' = x − zⱼ·Dⱼ):
+//! of a feature j at the earlier tap, with what zⱼ adds to x taken away at every position of the window:
 //! effect(j → k) = mean over the contexts of  zₖ(p) − zₖ(p) without j
 //! ```
+//!
+//! The token that begins a text is no place of a feature, and nothing is taken away there.
 //!
 //! Candidates j are the features that are most active at p and the positions before it in these contexts. Asked
 //! again of the features that were found, at a tap before theirs, this makes a tree.
@@ -14,7 +16,7 @@
 
 use std::collections::BTreeMap;
 
-use narrows::compute::{Matrix, SparseRows, add_scaled};
+use narrows::compute::{Matrix, SparseRows};
 use narrows::{Error, Result};
 use serde::Serialize;
 
@@ -28,9 +30,6 @@ const CONTEXTS: usize = 16;
 const CANDIDATES: usize = 48;
 /// Positions before that of the feature whose features are candidates, that one included.
 const BEFORE: usize = 8;
-/// Windows that go through the model at once.
-const WINDOWS: usize = 8;
-
 /// Features at one place.
 pub struct Floor<'a> {
     /// Where.
@@ -59,6 +58,12 @@ struct Context {
     tokens: Vec<u32>,
     position: usize,
     code: f32,
+}
+
+/// The codes of the rows of a context at the earlier tap, and how far each row is stretched.
+struct EarlyCodes {
+    codes: SparseRows,
+    stretches: Vec<f32>,
 }
 
 /// The tree below a feature of the first floor; the floors follow each other from late to early, and of each
@@ -146,18 +151,17 @@ fn contexts(
     feature: usize,
 ) -> Result<Vec<Context>> {
     let (mut found, mut pass): (Vec<Context>, Pass) = (Vec::new(), Pass::default());
-    for first in (0..windows.sequences()).step_by(WINDOWS) {
-        let part = windows.part(first..windows.sequences().min(first + WINDOWS));
+    for part in windows.parts() {
         let rows = rows_at(model, &part, floor.tap, &mut pass)?;
         let codes = floor.basis.encode(&rows)?;
         for sequence in 0..part.sequences() {
             let of = |position: usize| code_of(&codes, sequence * part.length + position, feature);
-            let begins = part.sequence(sequence).first().copied() == model.begin();
-            let places =
-                (usize::from(begins)..part.length).map(|position| (position, of(position)));
+            let tokens = part.sequence(sequence);
+            let inside = (0..part.length).filter(|&place| Some(tokens[place]) != model.begin());
+            let places = inside.map(|position| (position, of(position)));
             let best = places.fold((0, 0.0_f32), |a, b| if b.1 > a.1 { b } else { a });
             if best.1 > 0.0 {
-                let tokens = part.sequence(sequence)[..=best.0].to_vec();
+                let tokens = tokens[..=best.0].to_vec();
                 found.push(Context { tokens, position: best.0, code: best.1 });
             }
         }
@@ -186,17 +190,18 @@ fn effects(
     early: &Floor<'_>,
 ) -> Result<Vec<(usize, [f64; 2])>> {
     let mut pass = Pass::default();
-    let mut codes = Vec::new();
+    let mut early_codes = Vec::new();
     let mut sums: BTreeMap<u32, f32> = BTreeMap::new();
     for context in contexts {
         let windows = Windows::new(context.tokens.clone(), context.tokens.len());
         let rows = rows_at(model, &windows, early.tap, &mut pass)?;
-        let own = early.basis.encode(&rows)?;
-        for row in (context.position + 1).saturating_sub(BEFORE)..=context.position {
-            let (features, values) = own.row(row);
+        let codes = early.basis.encode(&rows)?;
+        let near = (context.position + 1).saturating_sub(BEFORE)..=context.position;
+        for row in near.filter(|&row| Some(context.tokens[row]) != model.begin()) {
+            let (features, values) = codes.row(row);
             features.iter().zip(values).for_each(|(&f, v)| *sums.entry(f).or_default() += v.abs());
         }
-        codes.push(own);
+        early_codes.push(EarlyCodes { stretches: early.basis.stretches(&rows), codes });
     }
     let mut candidates: Vec<(u32, f32)> = sums.into_iter().collect();
     candidates.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -204,7 +209,7 @@ fn effects(
     let mut found = Vec::new();
     for (candidate, _) in candidates {
         let mut changes = Vec::new();
-        for (context, codes) in contexts.iter().zip(&codes) {
+        for (context, codes) in contexts.iter().zip(&early_codes) {
             let without = code_without(model, context, late, feature, early, (candidate, codes))?;
             changes.push(f64::from(context.code - without));
         }
@@ -221,20 +226,18 @@ fn code_without(
     late: &Floor<'_>,
     feature: usize,
     early: &Floor<'_>,
-    (candidate, codes): (u32, &SparseRows),
+    (candidate, known): (u32, &EarlyCodes),
 ) -> Result<f32> {
-    let direction = early.basis.directions().row(candidate as usize);
     let mut late_rows = Matrix::default();
-    let begins = context.tokens.first().copied() == model.begin();
     let mut hook = Both {
         early: early.tap,
         late: late.tap,
         change: |rows: &mut Matrix| {
             let d = rows.cols();
             for (row, values) in rows.as_mut_slice().chunks_exact_mut(d).enumerate() {
-                let code = code_of(codes, row, candidate as usize);
-                if code != 0.0 && !(begins && row == 0) {
-                    add_scaled(values, -code, direction);
+                let code = code_of(&known.codes, row, candidate as usize);
+                if code != 0.0 && Some(context.tokens[row]) != model.begin() {
+                    early.basis.add(values, candidate as usize, -code * known.stretches[row]);
                 }
             }
         },

@@ -40,7 +40,7 @@ fn measure(splice: &Splice<'_>, replacements: &[Replacement]) -> SpliceReport {
 }
 
 /// Changes the rows of tokens that do not begin a text.
-fn change(rows: &mut Matrix, begin: bool, with: impl Fn(&Matrix) -> Matrix) {
+fn change(rows: &mut Matrix, begin: bool, with: impl Fn(&Matrix) -> Matrix + Sync) {
     let (other, d) = (with(rows), rows.cols());
     for (place, &token) in windows().tokens.iter().enumerate() {
         if token != 0 || begin {
@@ -54,7 +54,7 @@ fn slowly(
     model: &LanguageModel,
     tap: Tap,
     begin: bool,
-    with: impl Fn(&Matrix) -> Matrix,
+    with: impl Fn(&Matrix) -> Matrix + Sync,
 ) -> (f64, f64) {
     let windows = windows();
     let (mut pass, mut normed, mut logits) =

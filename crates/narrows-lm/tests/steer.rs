@@ -5,6 +5,8 @@ use std::path::Path;
 
 use narrows::compute::Matrix;
 use narrows::evaluate::Frame;
+use narrows::model::Dictionary;
+use narrows::model::dictionary::{Gate, RowScale};
 use narrows_lm::model::NoHook;
 use narrows_lm::steer::{Change, Edit, Places, Steering, divergence, next_token};
 use narrows_lm::{Basis, LanguageModel, Tap};
@@ -22,7 +24,7 @@ fn basis(model: &LanguageModel) -> Basis {
     Basis::frame("random", frame, width)
 }
 
-fn by_hand(model: &LanguageModel, tap: Tap, change: impl Fn(usize, &mut [f32])) -> Vec<f32> {
+fn by_hand(model: &LanguageModel, tap: Tap, change: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     let mut hook = (tap, |rows: &mut Matrix| {
         let width = rows.cols();
         rows.as_mut_slice().chunks_mut(width).enumerate().for_each(|(p, row)| change(p, row));
@@ -90,4 +92,52 @@ fn mistakes_are_told() {
     for wrong in ["1", "x=ablate", "1=clamp", "1=clamp:x", "1=add:inf", "1=double:2"] {
         assert!(wrong.parse::<Edit>().is_err(), "{wrong}");
     }
+}
+
+/// A dictionary that brings rows to one scale and tells codes in lengths of its directions: taking a code away from a
+/// row and rebuilding the row without it differ by what the dictionary does not tell, and by nothing else.
+#[test]
+fn a_change_is_what_rebuilding_makes_of_it() {
+    let (model, tap) = (model(), Tap::after(0));
+    let width = model.architecture.width;
+    let mut frame = Frame::random(3 * width, vec![0.0; width], 5).unwrap();
+    for (index, row) in frame.decoder.as_mut_slice().chunks_exact_mut(width).enumerate() {
+        row.iter_mut().for_each(|x| *x *= 0.5 + index as f32 / 20.0);
+    }
+    let dictionary = Dictionary {
+        encoder: frame.encoder,
+        encoder_bias: vec![0.1; 3 * width],
+        decoder: frame.decoder,
+        decoder_bias: vec![0.2; width],
+        skip: None,
+        centred: true,
+        gate: Gate::TopK { k: 9, by_norm: true },
+        row_scale: RowScale::LayerNorm,
+    };
+    let basis = Basis::dictionary("scaled", dictionary).unwrap();
+    let mut rows = Matrix::default();
+    let mut keep = (tap, |seen: &mut Matrix| {
+        rows.clone_from(seen);
+        Ok(())
+    });
+    next_token(&model, &TOKENS, &mut keep).unwrap();
+    let codes = basis.encode(&rows).unwrap();
+    let feature = codes.row(2).0[0];
+    let whole = basis.rebuild(&codes, &rows).unwrap();
+    let changed = |replace: bool| {
+        let edit = Edit { feature, change: Change::Ablate };
+        let mut steering = Steering::new(&model, &basis, tap, vec![edit]).unwrap();
+        steering.replace = replace;
+        let mut rows = rows.clone();
+        narrows_lm::model::Hook::at(&mut steering, tap, &mut rows).unwrap();
+        rows
+    };
+    let (kept, rebuilt) = (changed(false), changed(true));
+    let mut most = 0.0_f32;
+    for (place, x) in rows.as_slice().iter().enumerate() {
+        let [kept, rebuilt, whole] = [&kept, &rebuilt, &whole].map(|m| m.as_slice()[place]);
+        assert!(((x - kept) - (whole - rebuilt)).abs() < 1e-5, "{place}");
+        most = most.max((x - kept).abs());
+    }
+    assert!(most > 0.01, "nothing was changed");
 }

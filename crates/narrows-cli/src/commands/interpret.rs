@@ -8,15 +8,16 @@ use clap::{Args, ValueEnum};
 use narrows::Error;
 use narrows::random::Random;
 use narrows::store::{write_aside, write_json};
-use narrows_lm::Basis;
 use narrows_lm::interpret::{
     CollectOptions, Endpoint, EndpointOptions, FeatureFragments, InterpretOptions, Interpreted,
     Method, Prompts, Summary, collect, interpret,
 };
+use narrows_lm::{Basis, Tap};
 use serde_json::json;
 
 use super::bar::Bar;
-use super::language::{TextArgs, open_model, tap};
+use super::dictionaries::Shelf;
+use super::language::{TextArgs, open_model, tap_of};
 use super::{Output, Screen, dictionaries};
 
 /// Let a language model behind an OpenAI-compatible endpoint explain features, and score the explanations
@@ -35,7 +36,7 @@ use super::{Output, Screen, dictionaries};
 ///
 /// Examples:
 ///
-///   narrows interpret runs/a --lm pythia-70m --text held-out.txt --tap blocks.2.residual_post \
+///   narrows interpret runs/a --lm pythia-70m --text held-out.txt \
 ///     --endpoint http://localhost:8000/v1 --model qwen3-32b --out explained
 ///   narrows interpret … --endpoint https://api.openai.com/v1 --model gpt-4o-mini \
 ///     --key-env OPENAI_API_KEY \
@@ -54,8 +55,8 @@ pub(crate) struct InterpretArgs {
     lm: Option<PathBuf>,
     #[command(flatten)]
     text: TextArgs,
-    /// The place that the dictionary was trained at
-    #[arg(long, value_name = "TAP", required = true)]
+    /// The place that the dictionary was trained at; its run says so where it knows
+    #[arg(long, value_name = "TAP")]
     tap: Option<String>,
     /// What /chat/completions is put behind, such as http://localhost:8000/v1
     #[arg(long, value_name = "URL", required = true)]
@@ -142,7 +143,7 @@ pub(crate) fn run(args: &InterpretArgs) -> Result<()> {
         Some(folder) => Prompts::read(folder)?,
         None => Prompts::built_in()?,
     };
-    let features = fragments(args)?;
+    let (tap, features) = fragments(args)?;
     std::fs::create_dir_all(out).map_err(|error| Error::write(out, error))?;
     let how = InterpretOptions {
         method: match args.method {
@@ -160,7 +161,7 @@ pub(crate) fn run(args: &InterpretArgs) -> Result<()> {
     })?;
     bar.finish();
     let summary = found.summary(endpoint.spent());
-    write(out, &found, &summary, args)?;
+    write(out, &found, &summary, args, tap)?;
     print(args, &found, &summary, out)
 }
 
@@ -192,13 +193,14 @@ fn key(variable: &str) -> Result<String> {
     })?)
 }
 
-/// The fragments of features that are drawn.
-fn fragments(args: &InterpretArgs) -> Result<Vec<FeatureFragments>> {
-    let (Some(run), Some(lm), Some(place)) = (&args.run, &args.lm, &args.tap) else {
-        return Err(Error::mistake("interpret", "RUN, --lm and --tap", "less", "give them").into());
+/// The place, and the fragments of features that are drawn.
+fn fragments(args: &InterpretArgs) -> Result<(Tap, Vec<FeatureFragments>)> {
+    let (Some(run), Some(lm)) = (&args.run, &args.lm) else {
+        return Err(Error::mistake("interpret", "RUN and --lm", "less", "give them").into());
     };
     let model = open_model(lm)?;
-    let tap = tap(place, &model)?;
+    let shelf = Shelf::find(run)?;
+    let tap = tap_of("interpret", args.tap.as_deref(), shelf.as_ref(), &model, &args.output)?;
     let basis = Basis::dictionary("dictionary", dictionaries::open(run)?)?;
     basis.check(tap.width(&model.architecture))?;
     let windows = args.text.windows(&model)?;
@@ -228,10 +230,16 @@ fn fragments(args: &InterpretArgs) -> Result<Vec<FeatureFragments>> {
         "{} features of {active} that are active in at least {FEWEST} fragments, of {looked_at} looked at",
         features.len()
     ));
-    Ok(features)
+    Ok((tap, features))
 }
 
-fn write(out: &Path, found: &Interpreted, summary: &Summary, args: &InterpretArgs) -> Result<()> {
+fn write(
+    out: &Path,
+    found: &Interpreted,
+    summary: &Summary,
+    args: &InterpretArgs,
+    tap: Tap,
+) -> Result<()> {
     let mut lines = String::new();
     for feature in &found.features {
         lines.push_str(&json!(feature).to_string());
@@ -241,7 +249,7 @@ fn write(out: &Path, found: &Interpreted, summary: &Summary, args: &InterpretArg
     let mut told = json!(summary);
     told["endpoint"] = json!(args.endpoint);
     told["model"] = json!(args.model);
-    told["tap"] = json!(args.tap);
+    told["tap"] = json!(tap.to_string());
     told["version"] = json!(env!("CARGO_PKG_VERSION"));
     Ok(write_json(&out.join("summary.json"), &told)?)
 }

@@ -12,18 +12,19 @@ use narrows::data::{self, OpenOptions, Precision, ShardElement, Source};
 use narrows::report::count;
 use narrows::store::{ShardOptions, ShardWriter};
 use narrows::{Error, Result as Narrows};
+use narrows_lm::harvest::Harvester;
 use narrows_lm::lexical::{
     Context, Contexts, Difference, FeatureScore, LexicalOptions, LexicalScores, Mean, Rows, Rule,
     SetScore, baseline_bases, measure,
 };
-use narrows_lm::model::Pass;
 use narrows_lm::text::Windows;
 use narrows_lm::{Basis, LanguageModel, Tap};
 use serde_json::json;
 
 use super::bar::Bar;
+use super::dictionaries::Shelf;
 use super::harvest::stop_signal;
-use super::language::{TextArgs, open_model, tap};
+use super::language::{TextArgs, open_model, tap_of};
 use super::table::table;
 use super::{Output, Screen, dictionaries};
 
@@ -39,15 +40,16 @@ use super::{Output, Screen, dictionaries};
 /// beside it: with all codes of a row (each feature then fires as often as one of the dictionary)
 /// and with as many of them as the dictionary keeps.
 ///
-/// Memory: the model, 16 bytes for each token, 8 windows' rows, and 128 bytes for each token while dense bases
-/// are measured. The rows lie in a temporary folder meanwhile, 4 bytes for each number; it goes when the command ends,
+/// Memory: the model, 24 bytes for each token, 16 for each n-gram (about half as many as there are tokens), 8
+/// windows' rows; while bases are measured 90 bytes for each n-gram and thread, and of dense bases 128 for each
+/// token. The rows lie in a temporary folder meanwhile, 4 bytes for each number; it goes when the command ends,
 /// by Ctrl-C too.
 ///
 /// Examples:
 ///
-///   narrows lexical runs/a --lm pythia-70m --text held-out.txt --tap blocks.2.residual_post
-///   narrows lexical runs/a --lm pythia-70m --text held-out.txt --tap blocks.2.residual_post \
-///     --baselines --json
+///   narrows lexical runs/a --lm pythia-70m --text held-out.txt
+///   narrows lexical sae.safetensors --lm pythia-70m --text held-out.txt \
+///     --tap blocks.2.residual_post --baselines --json
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct LexicalArgs {
@@ -58,9 +60,9 @@ pub(crate) struct LexicalArgs {
     lm: PathBuf,
     #[command(flatten)]
     text: TextArgs,
-    /// The place that the dictionary was trained at
+    /// The place that the dictionary was trained at; its run says so where it knows
     #[arg(long, value_name = "TAP")]
-    tap: String,
+    tap: Option<String>,
     /// Measure bases that were not learned as a dictionary, too
     #[arg(long)]
     baselines: bool,
@@ -77,9 +79,6 @@ pub(crate) struct LexicalArgs {
     output: Output,
 }
 
-/// Windows that go through the model at once.
-const WINDOWS: usize = 8;
-
 pub(crate) fn run(args: &LexicalArgs) -> Result<()> {
     if args.features == 0 {
         return Err(Error::mistake(
@@ -91,7 +90,8 @@ pub(crate) fn run(args: &LexicalArgs) -> Result<()> {
         .into());
     }
     let model = open_model(&args.lm)?;
-    let tap = tap(&args.tap, &model)?;
+    let shelf = Shelf::find(&args.run)?;
+    let tap = tap_of("lexical", args.tap.as_deref(), shelf.as_ref(), &model, &args.output)?;
     let basis = Basis::dictionary("dictionary", dictionaries::open(&args.run)?)?;
     basis.check(tap.width(&model.architecture))?;
     let windows = args.text.windows(&model)?;
@@ -235,16 +235,14 @@ fn harvest(
     let store = folder.join("rows");
     let options = ShardOptions::new(tap.width(&model.architecture), ShardElement::F32);
     let mut writer = ShardWriter::create(&store, options)?;
-    let (mut pass, mut bar) = (Pass::default(), Bar::new(output));
-    let all = windows.sequences();
-    for first in (0..all).step_by(WINDOWS) {
+    let (mut harvester, mut bar) = (Harvester::new(model, &[tap], false), Bar::new(output));
+    let mut done = 0;
+    for part in windows.parts() {
         go_on(stopped)?;
-        let part = windows.part(first..all.min(first + WINDOWS));
-        let mut hook = (tap, |rows: &mut Matrix| writer.push(rows.as_slice()));
-        model.run_to(&part, Some(tap), &mut pass, &mut hook)?;
-        let done = first + part.sequences();
-        bar.advance(done as f64 / all as f64, || {
-            format!("{} tokens", count(done * windows.length))
+        writer.push(harvester.run(&part)?.rows[0].as_slice())?;
+        done += part.tokens.len();
+        bar.advance(done as f64 / windows.tokens.len() as f64, || {
+            format!("{} tokens", count(done))
         });
     }
     bar.finish();

@@ -21,9 +21,6 @@ use super::language::{TextArgs, open_model, tap};
 use super::table::table;
 use super::{Output, Screen, quoted};
 
-/// Rows that PCA is fitted on, at most.
-const FITTED: usize = 50_000;
-
 /// Replace features in a prompt by those of another prompt, and see how far the model follows
 ///
 /// Between pairs of prompts that differ in one fact, features at a tap take the value that they
@@ -33,7 +30,8 @@ const FITTED: usize = 50_000;
 /// and told of the other half. With --text PCA and ICA are fitted and stand beside.
 ///
 /// --task pronoun makes pairs of short stories about a girl or a boy with a name, and takes those
-/// whose pronoun the model gets right. Memory: the model, and 4,096 rows of a pass.
+/// whose pronoun the model gets right. Memory: the model, 4,096 rows of a pass, and with --text 12
+/// bytes for each number of at most 50,000 rows.
 ///
 /// Examples:
 ///
@@ -113,8 +111,10 @@ pub(crate) fn run(args: &PatchArgs) -> Result<()> {
     let mut bar = Bar::new(&args.output);
     let mut curves = Vec::new();
     for (done, basis) in bases.iter().enumerate() {
-        bar.advance(done as f64 / bases.len() as f64, || basis.name.clone());
-        curves.push(experiment.curve(basis, args.method.into())?);
+        curves.push(experiment.curve(basis, args.method.into(), &mut |part| {
+            bar.advance((done as f64 + part) / bases.len() as f64, || basis.name.clone());
+            true
+        })?);
     }
     bar.finish();
     let found = Found { args, model: &model, place, told, split: experiment.split(), curves };
@@ -139,7 +139,8 @@ fn bases(args: &PatchArgs, model: &LanguageModel, place: Tap) -> Result<Vec<Basi
         no_begin: false,
     };
     let splice = Splice { model, tap: place, begin: false };
-    let rows = splice.rows(&text.windows(model)?, FITTED)?;
+    let width = place.width(&model.architecture);
+    let rows = splice.rows(&text.windows(model)?, BaselineFrames::most_rows(width))?;
     let frames = BaselineFrames::fit(&rows, args.seed)?;
     let named = |basis: &Basis| basis.name.starts_with("PCA") || basis.name.starts_with("ICA");
     bases.extend(frames.at_width(rows.cols())?.into_iter().filter(named));

@@ -30,7 +30,7 @@ use watch::Watch;
 /// agrees.
 ///
 /// Memory: the model, the tokens of the text (4 bytes each), the rows of at most 131,072 tokens of
-/// one layer twice, and the dictionaries of all layers once and of one layer three times. The rows
+/// one layer four times, and the dictionaries of all layers once and of one layer three times. The rows
 /// to learn from lie on the disk, 4 bytes a number, beside OUT, and are taken away at the end.
 ///
 /// Examples:
@@ -157,6 +157,9 @@ fn command(args: &StudyArgs) -> String {
     words.extend(args.recipe.iter().map(|path| path.display().to_string()));
     words.push("--text".to_owned());
     words.extend(args.text.text.iter().map(|path| path.display().to_string()));
+    if args.text.field != "text" {
+        words.extend(["--field".to_owned(), args.text.field.clone()]);
+    }
     if args.text.lowercase {
         words.push("--lowercase".to_owned());
     }

@@ -6,11 +6,9 @@ use narrows::Result;
 use narrows::random::Random;
 
 use crate::basis::Basis;
-use crate::model::{LanguageModel, Pass, Tap};
+use crate::harvest::Harvester;
+use crate::model::{LanguageModel, Tap};
 use crate::text::Windows;
-
-/// Windows that go through the model at once.
-const WINDOWS: usize = 8;
 
 /// Tokens that follow each other, and how active a feature is on each.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +92,9 @@ impl Shelf {
     }
 }
 
-/// Collects fragments of features at a tap, of those with the same tokens one. `told` hears which part of the text is done.
+/// Collects fragments of features at a tap, of those with the same tokens one. Nothing is active on the token that begins
+/// a text: no dictionary has learned its rows, and the scale of all others would be that of it. `told` hears which part of
+/// the text is done.
 ///
 /// Memory: of each feature as many activations as its fragments have tokens, and of 8 windows the rows of a
 /// pass and their codes.
@@ -122,26 +122,24 @@ pub fn collect(
         &windows.tokens[start..start + length]
     };
     let same = |one: usize, other: usize| ids(one) == ids(other);
-    let mut pass = Pass::default();
-    for first in (0..windows.sequences()).step_by(WINDOWS) {
-        let part = windows.part(first..windows.sequences().min(first + WINDOWS));
-        let mut codes = None;
-        let mut hook = (tap, |rows: &mut narrows::compute::Matrix| {
-            codes = Some(basis.encode(rows)?);
-            Ok(())
-        });
-        model.run_to(&part, Some(tap), &mut pass, &mut hook)?;
-        let Some(codes) = codes else { continue };
+    let mut harvester = Harvester::new(model, &[tap], false);
+    let mut first = 0;
+    for part in windows.parts() {
+        let found = harvester.run(&part)?;
+        let codes = basis.encode(&found.rows[0])?;
+        let mut row_of = vec![None; part.tokens.len()];
+        found.places.iter().enumerate().for_each(|(row, &place)| row_of[place] = Some(row));
         for sequence in 0..part.sequences() {
             for within in 0..per_window {
                 let fragment = (first + sequence) * per_window + within;
                 let start = sequence * windows.length + within * length;
                 let mut active: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
-                for row in 0..length {
-                    let (latents, values) = codes.row(start + row);
+                for within in 0..length {
+                    let Some(row) = row_of[start + within] else { continue };
+                    let (latents, values) = codes.row(row);
                     for (&latent, &value) in latents.iter().zip(values) {
                         if let Some(slot) = slot_of[latent as usize].filter(|_| value > 0.0) {
-                            active.entry(slot).or_insert_with(|| vec![0.0; length])[row] = value;
+                            active.entry(slot).or_insert_with(|| vec![0.0; length])[within] = value;
                         }
                     }
                 }
@@ -155,7 +153,8 @@ pub fn collect(
                 }
             }
         }
-        told((first + part.sequences()) as f64 / windows.sequences() as f64);
+        first += part.sequences();
+        told(first as f64 / windows.sequences() as f64);
     }
     let tokens = |fragment: usize| -> Vec<String> {
         ids(fragment).iter().map(|&id| model.tokenizer.token(id)).collect()

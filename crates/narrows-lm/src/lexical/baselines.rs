@@ -8,10 +8,7 @@ use narrows::evaluate::Frame;
 use super::Rows;
 use super::contexts::Contexts;
 use crate::basis::Basis;
-
-/// Rows that they are fitted on, at most, and numbers in them.
-const MOST_ROWS: usize = 50_000;
-const MOST_NUMBERS: usize = 1 << 25;
+use crate::splice::BaselineFrames;
 
 /// What stands in the place of a dictionary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +71,7 @@ pub fn baseline_bases(
 }
 
 fn sample(rows: Rows<'_>, contexts: &Contexts) -> Result<Matrix> {
-    let most = MOST_ROWS.min(MOST_NUMBERS / rows.dim().max(1)).max(4);
+    let most = BaselineFrames::most_rows(rows.dim());
     let fitted: Vec<usize> = (0..rows.count()).filter(|&row| !contexts.is_held_out(row)).collect();
     let places: Vec<usize> = evenly(fitted.len(), most).into_iter().map(|at| fitted[at]).collect();
     let mut sample = Matrix::zeros(places.len(), rows.dim());

@@ -19,6 +19,8 @@ const NOTHING: u32 = u32::MAX;
 pub struct Contexts {
     windows: Windows,
     begin: Option<u32>,
+    /// Of each row, which token of the windows it is of.
+    places: Vec<u32>,
     stretch: usize,
     fitted: usize,
     pub(super) chains: [Chain; 3],
@@ -42,7 +44,7 @@ pub(super) struct Level {
     /// Rows of each that are fitted on, and that are held out.
     pub(super) fitted: Vec<u32>,
     pub(super) held_out: Vec<u32>,
-    /// A row of each.
+    /// The place of a token of each.
     pub(super) witness: Vec<u32>,
 }
 
@@ -71,9 +73,10 @@ pub struct Position {
 }
 
 impl Contexts {
-    /// Sorts the tokens of windows; `begin` is the token that begins a document, if there is one.
+    /// Sorts the tokens of windows; `begin` is the token that begins a document, if there is one. Others have it as
+    /// their context, but it has no row of its own: models park attention there, and no dictionary has learned it.
     ///
-    /// Memory: 12 bytes for each token and 16 for each cell.
+    /// Memory: 20 bytes for each token and 16 for each cell, and while they are sorted as much again for each cell.
     ///
     /// # Errors
     /// If there are fewer than two windows: none would be held out.
@@ -88,9 +91,12 @@ impl Contexts {
             ));
         }
         let stretch = count.div_ceil(STRETCHES).clamp(1, STRETCH);
+        let tokens = (0..).zip(&windows.tokens);
+        let places = tokens.filter(|(_, token)| Some(**token) != begin).map(|(place, _)| place);
         let mut contexts = Self {
             windows: windows.clone(),
             begin,
+            places: places.collect(),
             stretch,
             fitted: 0,
             chains: [
@@ -104,34 +110,36 @@ impl Contexts {
     }
 
     fn sort(&mut self) {
-        let rows = self.rows();
-        let before = |row: usize, steps: usize| match row % self.windows.length >= steps {
-            true => self.windows.tokens[row - steps],
+        let before = |place: usize, steps: usize| match place % self.windows.length >= steps {
+            true => self.windows.tokens[place - steps],
             false => NOTHING,
         };
         let (mut tokens, mut pairs, mut triples) = (Ids::new(), Ids::new(), Ids::new());
         let (mut previous, mut places) = (Ids::new(), Ids::new());
         let mut begun = None;
-        for row in 0..rows {
-            let held_out = self.is_held_out(row);
+        for place in 0..self.windows.tokens.len() {
+            let position = position(place, &self.windows, self.begin, &mut begun);
+            if Some(self.windows.tokens[place]) == self.begin {
+                continue;
+            }
+            let held_out = self.is_at_held_out(place);
             let [ngrams, before_it, positions] = &mut self.chains;
-            let token = tokens.of(before(row, 0), 0, row, &mut ngrams.levels[0]);
-            let pair = pairs.of((before(row, 1), token), token, row, &mut ngrams.levels[1]);
-            let triple = triples.of((before(row, 2), pair), pair, row, &mut ngrams.levels[2]);
+            let token = tokens.of(before(place, 0), 0, place, &mut ngrams.levels[0]);
+            let pair = pairs.of((before(place, 1), token), token, place, &mut ngrams.levels[1]);
+            let triple = triples.of((before(place, 2), pair), pair, place, &mut ngrams.levels[2]);
             ngrams.push(triple, held_out);
-            let cell = previous.of(before(row, 1), 0, row, &mut before_it.levels[0]);
+            let cell = previous.of(before(place, 1), 0, place, &mut before_it.levels[0]);
             before_it.push(cell, held_out);
-            let place = place(row, &self.windows, self.begin, &mut begun);
-            let cell = places.of(place, 0, row, &mut positions.levels[0]);
+            let cell = places.of(position, 0, place, &mut positions.levels[0]);
             positions.push(cell, held_out);
             self.fitted += usize::from(!held_out);
         }
         self.chains.iter_mut().for_each(Chain::count_parents);
     }
 
-    /// Number of rows, one for each token.
+    /// Number of rows, one for each token that does not begin a document.
     pub fn rows(&self) -> usize {
-        self.windows.tokens.len()
+        self.places.len()
     }
 
     /// Rows that are fitted on.
@@ -141,7 +149,11 @@ impl Contexts {
 
     /// Whether a row is held out.
     pub fn is_held_out(&self, row: usize) -> bool {
-        (row / self.windows.length / self.stretch) % 2 == 1
+        self.is_at_held_out(self.places[row] as usize)
+    }
+
+    fn is_at_held_out(&self, place: usize) -> bool {
+        (place / self.windows.length / self.stretch) % 2 == 1
     }
 
     /// The windows that were sorted.
@@ -151,9 +163,9 @@ impl Contexts {
 
     /// Tells what a cell stands for.
     pub(super) fn told(&self, rule: Rule, witness: u32, rows: usize, fires: usize) -> Context {
-        let row = witness as usize;
+        let place = witness as usize;
         let before = |steps: usize| {
-            (row % self.windows.length >= steps).then(|| self.windows.tokens[row - steps])
+            (place % self.windows.length >= steps).then(|| self.windows.tokens[place - steps])
         };
         let tokens = match rule {
             Rule::Current => vec![before(0)],
@@ -163,31 +175,31 @@ impl Contexts {
             Rule::Position => Vec::new(),
         };
         let position = (rule == Rule::Position).then(|| {
-            let window = row / self.windows.length * self.windows.length;
-            let begun = (window..=row)
-                .rev()
-                .find(|&row| self.begin.is_some_and(|begin| begin == self.windows.tokens[row]));
-            Position { window: span(row - window), document: begun.map(|begun| span(row - begun)) }
+            let window = place / self.windows.length * self.windows.length;
+            let begins = |&place: &usize| self.begin == Some(self.windows.tokens[place]);
+            let begun = (window..=place).rev().find(begins);
+            let document = begun.map(|begun| span(place - begun));
+            Position { window: span(place - window), document }
         });
         Context { tokens, position, rows, fires }
     }
 }
 
 /// The number of the place in the window and of that in the document; 0 where the document began before.
-fn place(
-    row: usize,
+fn position(
+    place: usize,
     windows: &Windows,
     begin: Option<u32>,
     begun: &mut Option<usize>,
 ) -> (u32, u32) {
-    let within = row % windows.length;
+    let within = place % windows.length;
     if within == 0 {
         *begun = None;
     }
-    if begin.is_some_and(|begin| begin == windows.tokens[row]) {
-        *begun = Some(row);
+    if begin == Some(windows.tokens[place]) {
+        *begun = Some(place);
     }
-    (number(within), begun.map_or(0, |begun| number(row - begun) + 1))
+    (number(within), begun.map_or(0, |begun| number(place - begun) + 1))
 }
 
 /// 0, 1, 2–3, 4–7, … are 0, 1, 2, 3, …
@@ -237,12 +249,12 @@ impl<K: Eq + Hash> Ids<K> {
         Self(HashMap::new())
     }
 
-    fn of(&mut self, key: K, parent: u32, row: usize, level: &mut Level) -> u32 {
+    fn of(&mut self, key: K, parent: u32, place: usize, level: &mut Level) -> u32 {
         *self.0.entry(key).or_insert_with(|| {
             level.parents.push(parent);
             level.fitted.push(0);
             level.held_out.push(0);
-            level.witness.push(row as u32);
+            level.witness.push(place as u32);
             (level.parents.len() - 1) as u32
         })
     }

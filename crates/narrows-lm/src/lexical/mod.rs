@@ -2,7 +2,8 @@
 //! was fitted on. It needs no model that explains.
 //!
 //! ```text
-//! t a token of the text, in windows    a_t ≥ 0 the activation of a feature there    y_t = [a_t > q] it fires
+//! t a token of the text, in windows, but for those that begin a document, which are context of others alone
+//! a_t ≥ 0 the activation of a feature there    y_t = [a_t > q] it fires
 //! fitting windows F    held-out windows H: stretches of windows take turns, and no rule sees H before the end
 //!
 //! a rule r puts every t into a cell c = r(t), and each cell but the coarsest lies within a parent p(c):
@@ -30,7 +31,7 @@
 //! **Bases alike.** Codes of directions have a sign, so the side whose third central moment over F is positive
 //! is taken and rectified: a = max(±z, 0), whose sign is chosen without H. A dictionary fires where a > 0.
 //! Where all codes of directions are kept (dense bases), q of the i-th feature is such that it fires on as
-//! large a share of F as the i-th feature of the dictionary does: equal densities, feature for feature. The
+//! large a share of F as the i-th feature of the dictionary that has a score does of all rows: densities alike. The
 //! correlation is then told twice: of a as it is, and of what is left of it where it fires (`matched`). Of
 //! directions of which only the k largest codes of each row are kept, the paper's other variant, q = 0.
 //!
@@ -68,7 +69,8 @@ pub use scores::{Difference, LexicalScores, Mean};
 use crate::basis::Basis;
 use columns::Columns;
 
-/// Rows at a tap that were harvested, one for each token of the windows in their order.
+/// Rows at a tap that were harvested, one for each token of the windows that does not begin a document, in their
+/// order.
 #[derive(Clone, Copy)]
 pub enum Rows<'a> {
     /// In memory.
@@ -163,7 +165,7 @@ impl Default for LexicalOptions {
 /// Measures features of `basis`, drawn at random, on rows at a tap. `told` hears which part is done.
 ///
 /// Memory: of sparse codes 8 bytes for each that is kept of a drawn feature; of dense ones 32 features at a
-/// time, 4 bytes for each row and feature; and 40 bytes for each cell and thread. Rows are read once in the first
+/// time, 4 bytes for each row and feature; and of each thread 32 bytes for each cell, twice, and 24 more. Rows are read once in the first
 /// case and once for each 32 features in the other.
 ///
 /// # Errors
@@ -179,7 +181,7 @@ pub fn measure(
     if rows.count() != contexts.rows() {
         return Err(Error::mistake(
             "measure lexical interpretability",
-            format!("{} rows, one for each token of the windows", contexts.rows()),
+            format!("{} rows, one for each token that begins no document", contexts.rows()),
             rows.count().to_string(),
             "give the rows that the model made of this text",
         ));

@@ -26,13 +26,15 @@ type Made<'a> = &'a dyn Fn(usize, &[u32]) -> f32;
 
 /// Rows of which each column is a feature.
 fn rows(windows: &Windows, features: &[Made<'_>]) -> Matrix {
-    let mut values = Vec::new();
-    for row in 0..windows.tokens.len() {
-        let start = row / LENGTH * LENGTH;
-        let seen = &windows.tokens[start..=row];
-        values.extend(features.iter().map(|feature| feature(row, seen)));
+    let (mut values, mut row) = (Vec::new(), 0);
+    for (place, &token) in windows.tokens.iter().enumerate() {
+        if token != BEGIN {
+            let seen = &windows.tokens[place / LENGTH * LENGTH..=place];
+            values.extend(features.iter().map(|feature| feature(row, seen)));
+            row += 1;
+        }
     }
-    Matrix::from_rows(windows.tokens.len(), features.len(), values).unwrap()
+    Matrix::from_rows(row, features.len(), values).unwrap()
 }
 
 /// A dictionary whose latents are the columns.
@@ -105,7 +107,7 @@ fn a_feature_whose_rule_is_known_is_told_by_it() {
 }
 
 /// A feature that fires on a token with probability ½ has, of the rule of that token, a correlation and an F1 in
-/// closed form: with share s of the token, `√((½s − ¼s²)⁻¹)·½·√(s(1 − s))`, precision ½, recall 1.
+/// closed form: with share s of the token among those with a row, `√((½s − ¼s²)⁻¹)·½·√(s(1 − s))`, precision ½, recall 1.
 #[test]
 fn a_feature_that_fires_half_the_time_has_the_scores_of_the_closed_form() {
     let windows = windows(2000);
@@ -118,7 +120,7 @@ fn a_feature_that_fires_half_the_time_has_the_scores_of_the_closed_form() {
         ],
     );
     let found = all(&windows, &rows, &basis);
-    let s = 1.0 / TOKENS as f64;
+    let s = 1.0 / (TOKENS - 1) as f64;
     let (p, spread) = (s / 2.0, (s * (1.0 - s)).sqrt() / 2.0);
     let expected = spread / (p * (1.0 - p)).sqrt();
     let score = scores_of(&found, 0);
@@ -282,6 +284,13 @@ fn what_does_not_fit_is_refused() {
     let rows = Matrix::zeros(7, 2);
     let options = LexicalOptions::default();
     let error = measure(&columns(2), Rows::Matrix(&rows), &contexts, &options, &mut |_| ());
-    assert!(error.unwrap_err().to_string().contains("128 rows, one for each token"));
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("128 rows, one for each token that begins no document")
+    );
     assert!(Contexts::new(&windows(1), None).is_err());
+    let begun = text.tokens.iter().filter(|&&token| token == BEGIN).count();
+    assert!(begun > 0 && Contexts::new(&text, Some(BEGIN)).unwrap().rows() == 128 - begun);
 }

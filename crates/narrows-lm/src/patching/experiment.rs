@@ -1,6 +1,6 @@
 //! Sets of features patched in many pairs at once.
 
-use narrows::compute::{Matrix, add_scaled, log_softmax_rows};
+use narrows::compute::{Matrix, log_softmax_rows};
 use narrows::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,7 @@ struct Prepared {
     wanted: Vec<f32>,
 }
 
-/// The change of one feature in one pair: at each position where there is one.
+/// The change of one feature in one pair, at each position where there is one: in the scale of the base row.
 type Change = Vec<(usize, f32)>;
 
 /// The changes of each feature in each pair: `[pair][feature place]`.
@@ -144,6 +144,7 @@ impl<'a> Experiment<'a> {
         let mut of: Vec<Vec<(usize, usize, f32)>> = Vec::new();
         for pair in &self.pairs {
             let (base, target) = (basis.encode(&pair.base)?, basis.encode(&pair.target)?);
+            let stretches = basis.stretches(&pair.base);
             let mut own = Vec::new();
             for position in 0..=pair.last {
                 let mut both: Vec<(u32, f32)> = Vec::new();
@@ -155,7 +156,7 @@ impl<'a> Experiment<'a> {
                 for group in both.chunk_by(|a, b| a.0 == b.0) {
                     let change: f32 = group.iter().map(|(_, change)| change).sum();
                     if change != 0.0 {
-                        own.push((group[0].0 as usize, position, change));
+                        own.push((group[0].0 as usize, position, change * stretches[position]));
                     }
                 }
             }
@@ -188,13 +189,9 @@ impl<'a> Experiment<'a> {
         let mut rows = base.clone();
         let d = rows.cols();
         for &place in set {
-            let direction = basis.directions().row(changes.features[place]);
             for &(position, change) in &changes.of[pair][place] {
-                add_scaled(
-                    &mut rows.as_mut_slice()[position * d..(position + 1) * d],
-                    change,
-                    direction,
-                );
+                let row = &mut rows.as_mut_slice()[position * d..(position + 1) * d];
+                basis.add(row, changes.features[place], change);
             }
         }
         let apart = rows.as_slice().iter().zip(base.as_slice());
@@ -243,11 +240,16 @@ impl<'a> Experiment<'a> {
         Ok(each.map(|own| own.iter().map(|(kl, _)| kl).sum::<f64>() / own.len() as f64).collect())
     }
 
-    /// What sets of features of a basis do.
+    /// What sets of features of a basis do. `watch` hears which part of removal is done and says whether to go on.
     ///
     /// # Errors
-    /// If the basis is of rows of another width.
-    pub fn curve(&self, basis: &Basis, method: Method) -> Result<Curve> {
+    /// If the basis is of rows of another width, or `watch` ends it, which is [`Error::Interrupted`].
+    pub fn curve(
+        &self,
+        basis: &Basis,
+        method: Method,
+        watch: &mut dyn FnMut(f64) -> bool,
+    ) -> Result<Curve> {
         let changes = self.changes(basis)?;
         let [ordered, _] = self.split();
         let alone: Vec<Vec<usize>> = (0..changes.features.len()).map(|place| vec![place]).collect();
@@ -256,7 +258,7 @@ impl<'a> Experiment<'a> {
         order.sort_by(|&a, &b| effects[a].total_cmp(&effects[b]).then(a.cmp(&b)));
         let mut sets: Vec<Vec<usize>> = match method {
             Method::Effect => first_of(&order),
-            Method::Removal => self.removed(basis, &changes, &order)?,
+            Method::Removal => self.removed(basis, &changes, &order, watch)?,
         };
         sets.sort_by_key(Vec::len);
         sets.dedup();
@@ -272,6 +274,7 @@ impl<'a> Experiment<'a> {
         basis: &Basis,
         changes: &Changes,
         order: &[usize],
+        watch: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Vec<Vec<usize>>> {
         let [ordered, _] = self.split();
         let kl = |set: &Vec<usize>| -> Result<f64> {
@@ -281,9 +284,17 @@ impl<'a> Experiment<'a> {
         let nothing = kl(&Vec::new())?;
         let mut sets = vec![Vec::new(), order.to_vec()];
         let mut left = order.to_vec();
-        for threshold in THRESHOLDS {
+        for (done, threshold) in THRESHOLDS.into_iter().enumerate() {
             let mut current = kl(&left)?;
-            for place in left.clone().into_iter().rev() {
+            let from = left.len();
+            for (step, place) in left.clone().into_iter().rev().enumerate() {
+                let part = done as f64 + step as f64 / from as f64;
+                if !watch(part / THRESHOLDS.len() as f64) {
+                    return Err(Error::Interrupted {
+                        operation: "patch".to_owned(),
+                        remedy: "nothing is kept; begin again".to_owned(),
+                    });
+                }
                 let without: Vec<usize> =
                     left.iter().copied().filter(|&own| own != place).collect();
                 let after = kl(&without)?;

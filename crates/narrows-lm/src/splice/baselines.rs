@@ -15,6 +15,10 @@ use narrows::{Error, Result};
 
 use crate::basis::Basis;
 
+/// Rows that directions are fitted on, at most, and numbers in them.
+const MOST_ROWS: usize = 50_000;
+const MOST_NUMBERS: usize = 1 << 25;
+
 /// Directions that were fitted on rows.
 pub struct BaselineFrames {
     /// Rows that they were fitted on.
@@ -27,6 +31,11 @@ pub struct BaselineFrames {
 }
 
 impl BaselineFrames {
+    /// Rows of `dim` columns that are enough to fit on: more only take memory, of which fitting takes 12 bytes a number.
+    pub fn most_rows(dim: usize) -> usize {
+        MOST_ROWS.min(MOST_NUMBERS / dim.max(1)).max(4)
+    }
+
     /// Fits them on rows `(n, d)`.
     ///
     /// # Errors

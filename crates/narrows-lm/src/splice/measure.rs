@@ -10,9 +10,6 @@ use crate::basis::Basis;
 use crate::model::{LanguageModel, NoHook, Pass, Site, Tap, TextLoss};
 use crate::text::Windows;
 
-/// Windows that go through the model at once.
-const WINDOWS: usize = 8;
-
 /// What stands in place of rows.
 #[derive(Debug, Clone)]
 pub enum Replacement {
@@ -93,7 +90,7 @@ impl Splice<'_> {
     ///
     /// The text is read twice, 8 windows at a time: once up to the tap for the mean row, then once through the
     /// whole model; from the residual stream on, each replacement goes on from rows that were read once.
-    /// Beside the model, memory holds one residual stream `(8·l, d)` for each replacement and two tiles of
+    /// Beside the model, memory holds one residual stream `(8·l, d)` for each replacement and three tiles of
     /// 4 million logits. `advance` is told the part that is done.
     ///
     /// # Errors
@@ -117,8 +114,7 @@ impl Splice<'_> {
         let (mut clean, mut spread, mut done) = (0.0, 0.0, 0);
         let (mut pass, mut last) = (Pass::default(), Matrix::default());
         let mut streams = vec![Matrix::default(); all.len()];
-        for part in parts(windows) {
-            let part = windows.part(part);
+        for part in windows.parts() {
             let rows = self.read(&part, &mut pass)?;
             let left = self.left(&part);
             spread += squares(&rows, &left, |_, column| own.mean[column]);
@@ -180,11 +176,10 @@ impl Splice<'_> {
         let (mut found, mut pass) = (Vec::new(), Pass::default());
         let d = self.tap.width(&self.model.architecture);
         let numbers = most.saturating_mul(d);
-        for part in parts(windows) {
+        for part in windows.parts() {
             if found.len() >= numbers {
                 break;
             }
-            let part = windows.part(part);
             let rows = self.read(&part, &mut pass)?;
             let left = self.left(&part);
             let kept = left.iter().enumerate().filter(|(_, left)| !**left);
@@ -223,8 +218,7 @@ impl Splice<'_> {
         let width = self.tap.width(&self.model.architecture);
         let mut own = Own { rows: 0, left: 0, mean: vec![0.0; width] };
         let mut pass = Pass::default();
-        for part in parts(windows) {
-            let part = windows.part(part);
+        for part in windows.parts() {
             let rows = self.read(&part, &mut pass)?;
             for (row, left) in self.left(&part).into_iter().enumerate() {
                 if left {
@@ -281,11 +275,6 @@ impl Splice<'_> {
         let layers = self.model.architecture.layers;
         self.model.run_blocks(first..layers, windows.length, pass, &mut NoHook)
     }
-}
-
-fn parts(windows: &Windows) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
-    let all = windows.sequences();
-    (0..all).step_by(WINDOWS).map(move |first| first..all.min(first + WINDOWS))
 }
 
 fn put_back(rows: &Matrix, left: &[bool], out: &mut Matrix) {

@@ -40,7 +40,7 @@ pub use report::{
 };
 
 use crate::basis::Basis;
-use crate::harvest::{Harvester, WINDOWS};
+use crate::harvest::Harvester;
 use crate::lexical::{self, Contexts, LexicalOptions, LexicalScores, Rows};
 use crate::model::{LanguageModel, NoHook, Pass, Tap, TextLoss, losses};
 use crate::patching::{Experiment, pronoun_pairs};
@@ -57,8 +57,8 @@ const PATCH_ROWS: usize = 20_000;
 pub trait StudyWatch {
     /// What begins now.
     fn stage(&mut self, name: &str);
-    /// The part of it that is done.
-    fn advance(&mut self, done: f64);
+    /// The part of it that is done; says whether to go on.
+    fn advance(&mut self, done: f64) -> bool;
     /// Whoever watches dictionaries learn.
     fn observer(&mut self) -> &mut dyn DictionaryObserver;
 }
@@ -186,6 +186,15 @@ impl Study<'_> {
                 "give more text or a smaller --context",
             ));
         }
+        let needed = 2 * self.model.architecture.width;
+        if choosing * length < needed {
+            return Err(Error::mistake(
+                "study",
+                format!("at least {needed} tokens to choose on, two for each column of a row"),
+                format!("{}, {choosing} windows of {length}", choosing * length),
+                "give more text, or raise study.choosing or study.tokens",
+            ));
+        }
         let (from, until) = (count - testing - choosing, count - testing);
         Ok(Parts {
             learning: self.windows.part(0..from),
@@ -207,12 +216,14 @@ impl Study<'_> {
             |tap: &Tap| ShardWriter::create(&folder.join(tap.to_string()), options.clone());
         let mut writers = taps.iter().map(writer).collect::<Result<Vec<_>>>()?;
         let mut harvester = Harvester::new(self.model, taps, false);
-        for part in parts_of(windows) {
-            let found = harvester.run(&windows.part(part.clone()))?;
+        let mut done = 0;
+        for part in windows.parts() {
+            let found = harvester.run(&part)?;
             for (writer, rows) in writers.iter_mut().zip(&found.rows) {
                 writer.push(rows.as_slice())?;
             }
-            watch.advance(part.end as f64 / windows.sequences() as f64);
+            done += part.sequences();
+            go_on(watch.advance(done as f64 / windows.sequences() as f64))?;
         }
         let mut rows = 0;
         for writer in writers {
@@ -221,12 +232,12 @@ impl Study<'_> {
         Ok(rows)
     }
 
-    /// All rows of windows at a tap, those of the token that begins a text too if `all`.
-    fn rows(&self, windows: &Windows, tap: Tap, all: bool) -> Result<Matrix> {
-        let mut harvester = Harvester::new(self.model, &[tap], all);
+    /// All rows of windows at a tap.
+    fn rows(&self, windows: &Windows, tap: Tap) -> Result<Matrix> {
+        let mut harvester = Harvester::new(self.model, &[tap], false);
         let mut values = Vec::new();
-        for part in parts_of(windows) {
-            values.extend_from_slice(harvester.run(&windows.part(part))?.rows[0].as_slice());
+        for part in windows.parts() {
+            values.extend_from_slice(harvester.run(&part)?.rows[0].as_slice());
         }
         let d = tap.width(&self.model.architecture);
         Matrix::from_rows(values.len() / d, d, values)
@@ -234,8 +245,8 @@ impl Study<'_> {
 
     fn loss(&self, windows: &Windows) -> Result<f64> {
         let (mut sum, mut count, mut pass) = (0.0, 0, Pass::default());
-        for part in parts_of(windows) {
-            let found = losses(self.model, &windows.part(part), &mut pass, &mut NoHook)?;
+        for part in windows.parts() {
+            let found = losses(self.model, &part, &mut pass, &mut NoHook)?;
             sum += found.iter().map(|&loss| f64::from(loss)).sum::<f64>();
             count += found.len();
         }
@@ -260,8 +271,8 @@ impl Study<'_> {
         let table = &self.recipe.study;
         watch.stage(&format!("{tap}: dictionaries"));
         let learning = open(&store.display().to_string(), &OpenOptions::default())?.rows;
-        let choosing = self.rows(&parts.choosing, tap, false)?;
-        let testing = self.rows(&parts.testing, tap, false)?;
+        let choosing = self.rows(&parts.choosing, tap)?;
+        let testing = self.rows(&parts.testing, tap)?;
         (counts[1], counts[2]) = (choosing.rows(), testing.rows());
         let rows = LayerRows { learning: &*learning, choosing: &choosing, testing: &testing };
         let recipe = self.dictionaries(learning.rows());
@@ -271,7 +282,7 @@ impl Study<'_> {
         let most = (chosen.choosing.l0.round() as usize).max(1);
         let basis = Basis::dictionary("dictionary", found.dictionaries[found.chosen].clone())?;
         watch.stage(&format!("{tap}: what tokens tell of features"));
-        let lexical = self.lexical(tap, &basis, most, &parts.testing, watch)?;
+        let lexical = self.lexical(&basis, most, &testing, &parts.testing, watch)?;
         watch.stage(&format!("{tap}: rows put back"));
         let splice = self.splice(tap, basis, most, &choosing, &parts.testing, watch)?;
         let report = LayerReport {
@@ -289,16 +300,15 @@ impl Study<'_> {
 
     fn lexical(
         &self,
-        tap: Tap,
         basis: &Basis,
         most: usize,
+        rows: &Matrix,
         windows: &Windows,
         watch: &mut dyn StudyWatch,
     ) -> Result<Vec<LexicalLine>> {
-        let rows = self.rows(windows, tap, true)?;
         let contexts = Contexts::new(windows, self.model.begin())?;
         let seed = self.recipe.dictionaries.seed;
-        let rows = Rows::Matrix(&rows);
+        let rows = Rows::Matrix(rows);
         let options =
             LexicalOptions { features: self.recipe.study.features, seed, densities: Vec::new() };
         let own = lexical::measure(basis, rows, &contexts, &options, &mut |_| ())?;
@@ -308,7 +318,7 @@ impl Study<'_> {
             others.into_iter().filter(|other| !other.name.contains(", top ")).collect();
         let mut lines = vec![line(&own)];
         for (place, other) in others.iter().enumerate() {
-            watch.advance((place + 1) as f64 / (others.len() + 1) as f64);
+            go_on(watch.advance((place + 1) as f64 / (others.len() + 1) as f64))?;
             if !options.densities.is_empty() {
                 let found = lexical::measure(other, rows, &contexts, &options, &mut |_| ())?;
                 lines.push(line(&found));
@@ -333,7 +343,11 @@ impl Study<'_> {
         replacements.extend(others.map(Replacement::features));
         replacements.push(Replacement::Identity);
         let splice = Splice { model: self.model, tap, begin: false };
-        let found = splice.measure(windows, &replacements, &mut |done| watch.advance(done))?;
+        let mut wanted = true;
+        let found = splice.measure(windows, &replacements, &mut |done| {
+            wanted &= watch.advance(done);
+        })?;
+        go_on(wanted)?;
         let all = found.replacements.iter().chain([&found.mean, &found.zero]);
         let lines = all.map(|scores| SpliceLine {
             replacement: scores.name.clone(),
@@ -377,10 +391,9 @@ impl Study<'_> {
         let experiment = Experiment::new(self.model, tap, &pairs)?;
         let bases = self.patched(tap, &found[place], parts)?;
         let mut curves = Vec::new();
-        for (done, (basis, dictionary)) in bases.iter().enumerate() {
-            watch.advance(done as f64 / bases.len() as f64);
+        for (basis, dictionary) in &bases {
             watch.stage(&format!("{tap}: replaced features of {}", basis.name));
-            let curve = experiment.curve(basis, table.patching)?;
+            let curve = experiment.curve(basis, table.patching, &mut |done| watch.advance(done))?;
             let point =
                 |p: &crate::patching::Point| [p.features as f64, p.edit, p.kl, p.standard_error];
             curves.push(PatchingCurve {
@@ -416,7 +429,7 @@ impl Study<'_> {
             bases.push((Basis::dictionary(name, found.dictionaries[place].clone())?, true));
         }
         let d = self.model.architecture.width;
-        let rows = self.rows(&parts.choosing, tap, false)?;
+        let rows = self.rows(&parts.choosing, tap)?;
         let rows = Matrix::from_rows(
             rows.rows().min(PATCH_ROWS),
             d,
@@ -449,8 +462,13 @@ fn line(scores: &LexicalScores) -> LexicalLine {
     }
 }
 
-/// Windows that go through the model at once, one range after the other.
-fn parts_of(windows: &Windows) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
-    let count = windows.sequences();
-    (0..count).step_by(WINDOWS).map(move |first| first..count.min(first + WINDOWS))
+/// Fails once whoever watches wants it to stop.
+fn go_on(wanted: bool) -> Result<()> {
+    match wanted {
+        true => Ok(()),
+        false => Err(Error::Interrupted {
+            operation: "study".to_owned(),
+            remedy: "nothing is kept; begin again".to_owned(),
+        }),
+    }
 }

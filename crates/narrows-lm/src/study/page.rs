@@ -201,8 +201,9 @@ fn dead(report: &StudyReport) -> Section {
         heading: "Dead features".into(),
         text: vec![
             "The share of latents without a code in the reported rows; each point is another sparsity weight. \
-             Rows are scaled to a length of √d, so α is that of the printed loss, ‖x − x̂‖² + α·‖c‖₁ summed over \
-             columns; the paper's code takes a mean over columns, so that its 8.6e-4 is 0.44 here at 512 columns."
+             α is that of the printed loss, ‖x − x̂‖² + α·‖c‖₁ summed over columns; the paper's code takes a mean \
+             over columns, so that its 8.6e-4 is 0.44 in such a sum over 512. Where rows are scaled before they are \
+             learned, as they are unless train.scale says otherwise, that α counts times the scale."
                 .into(),
         ],
         blocks: by_layer(report, chart),

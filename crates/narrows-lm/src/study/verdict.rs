@@ -56,10 +56,15 @@ fn frontier(report: &StudyReport) -> Verdict {
     }
 }
 
+/// Latents for each column up to which the paper says so.
+const WIDTHS: usize = 4;
+
 fn dead(report: &StudyReport) -> Verdict {
     let worst = report.layers.iter().map(|layer| {
         let chosen = &layer.tried[layer.chosen];
-        let same = layer.tried.iter().filter(|own| own.name() == chosen.name());
+        let same = layer.tried.iter().filter(|own| {
+            own.name() == chosen.name() && own.made.latents <= WIDTHS * report.model.width
+        });
         same.map(|own| own.testing.dead_share).fold(0.0, f64::max)
     });
     let worst = worst.fold(0.0, f64::max);
@@ -68,7 +73,7 @@ fn dead(report: &StudyReport) -> Verdict {
         paper: "In the residual stream features stay alive up to at least four times as many as columns.",
         here: format!(
             "At the chosen sparsity at most {:.0} % of the latents never fired in the reported rows, over \
-             all widths and layers.",
+             all layers and widths up to {WIDTHS} times the columns.",
             100.0 * worst
         ),
         agrees: Some(worst < 0.1),

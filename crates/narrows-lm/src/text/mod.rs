@@ -13,4 +13,4 @@ mod windows;
 
 pub use documents::{Documents, TextOptions};
 pub use tokenizer::Tokenizer;
-pub use windows::{Corpus, Windows};
+pub use windows::{AT_ONCE, Corpus, Windows};

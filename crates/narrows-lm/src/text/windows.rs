@@ -5,6 +5,9 @@ use narrows::{Error, Result};
 use super::documents::{Documents, Part, TextOptions};
 use crate::model::LanguageModel;
 
+/// Sequences that go through a model at once.
+pub const AT_ONCE: usize = 8;
+
 /// Sequences of equal length, one after the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Windows {
@@ -32,6 +35,12 @@ impl Windows {
     /// The tokens of one sequence.
     pub fn sequence(&self, index: usize) -> &[u32] {
         &self.tokens[index * self.length..(index + 1) * self.length]
+    }
+
+    /// All sequences, so many at a time as go through a model at once.
+    pub fn parts(&self) -> impl Iterator<Item = Self> + '_ {
+        let count = self.sequences();
+        (0..count).step_by(AT_ONCE).map(move |first| self.part(first..count.min(first + AT_ONCE)))
     }
 
     /// Some sequences that follow each other.

@@ -14,13 +14,11 @@ use serde_json::{Value, json};
 
 use super::super::Screen;
 use super::super::bar::Bar;
-use super::super::dictionaries::{NUMBERS, Shelf, open};
+use super::super::dictionaries::{Shelf, open};
 use super::super::language::{TextArgs, open_model, tap_of};
 use super::super::table::table;
 use super::{EvaluateArgs, remember};
 
-/// Rows that baselines are fitted on, at most.
-const FITTED: usize = 50_000;
 /// The part of the text that they are fitted on, where it is no other: one in so many.
 const PART: usize = 3;
 /// Names random directions.
@@ -109,7 +107,8 @@ impl Text {
             (true, false) => (all, Some(own.read(&own.fit_text, model)?), "--fit-text".to_owned()),
             (true, true) => {
                 let windows = all.sequences();
-                let first = (windows / PART).min(FITTED.div_ceil(all.length));
+                let first = (windows / PART)
+                    .min(BaselineFrames::most_rows(model.architecture.width).div_ceil(all.length));
                 if first == 0 {
                     return Err(Error::mistake(
                         "fit baselines on the first third of the text",
@@ -211,7 +210,7 @@ fn baselines(
     own: &[Basis],
 ) -> Narrows<(Vec<Basis>, Value)> {
     let width = splice.tap.width(&splice.model.architecture);
-    let rows = splice.rows(windows, FITTED.min(NUMBERS / width))?;
+    let rows = splice.rows(windows, BaselineFrames::most_rows(width))?;
     let frames = BaselineFrames::fit(&rows, SEED)?;
     let mut sizes = Vec::new();
     for basis in own {

@@ -42,9 +42,10 @@ impl StudyWatch for Watch<'_> {
         self.output.say(name);
     }
 
-    fn advance(&mut self, done: f64) {
+    fn advance(&mut self, done: f64) -> bool {
         let stage = &self.stage;
         self.bar.advance(done, || stage.clone());
+        !self.stopped.load(Ordering::SeqCst)
     }
 
     fn observer(&mut self) -> &mut dyn DictionaryObserver {

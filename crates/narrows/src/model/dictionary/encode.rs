@@ -116,11 +116,19 @@ impl Dictionary {
     /// If the codes have other columns than the dictionary.
     pub fn decode_sparse(&self, z: &SparseRows) -> Result<Matrix> {
         check_columns("decode", "columns", self.latent_dim(), z.cols())?;
-        let factors = self.gate.by_norm().then(|| {
-            let inverse = |norm: f32| if norm > 0.0 { 1.0 / norm } else { 0.0 };
-            row_norms(&self.decoder).into_iter().map(inverse).collect::<Vec<f32>>()
-        });
-        Ok(combine(z, factors.as_deref(), &self.decoder, &self.decoder_bias))
+        Ok(combine(z, self.shares().as_deref(), &self.decoder, &self.decoder_bias))
+    }
+
+    /// What of its direction a code of 1 is of each latent `(n)`, where that is not all of it.
+    pub fn shares(&self) -> Option<Vec<f32>> {
+        let inverse = |norm: f32| if norm > 0.0 { 1.0 / norm } else { 0.0 };
+        self.gate.by_norm().then(|| row_norms(&self.decoder).into_iter().map(inverse).collect())
+    }
+
+    /// How many times as long rebuilt rows are as what their codes add up to, for each of the rows `x (rows, d)` that
+    /// codes were made from: 1 where rows are brought to no scale.
+    pub fn stretches(&self, x: &Matrix) -> Vec<f32> {
+        self.row_scale.stretches(x)
     }
 
     /// The rebuilt rows `(rows, o)` of codes `(rows, n)` that were made from rows `x (rows, d)`.

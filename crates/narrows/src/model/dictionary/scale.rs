@@ -55,6 +55,11 @@ impl RowScale {
         });
     }
 
+    /// What undoes the factor of each row.
+    pub(super) fn stretches(self, rows: &Matrix) -> Vec<f32> {
+        (0..rows.rows()).map(|row| self.of(rows.row(row)).2).collect()
+    }
+
     /// Brings rebuilt rows back to the scales of the rows `x` that they were made from.
     pub(super) fn undo(self, x: &Matrix, rebuilt: &mut Matrix) {
         if self == Self::None {
