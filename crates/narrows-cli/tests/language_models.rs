@@ -79,6 +79,35 @@ fn a_harvest_that_was_killed_goes_on_to_the_same_bytes() {
     assert_eq!(shards(&desk.path("whole")), shards(&desk.path("killed")));
 }
 
+/// Killed after the first of two stores was finished, it finishes the second and leaves the first alone.
+#[test]
+fn of_several_stores_those_that_are_finished_are_left() {
+    let (desk, model) = desk();
+    let line = format!(
+        "harvest {model} --text text.txt --context 24 --tap blocks.0.mlp_out --tap blocks.1.mlp_out -q --out"
+    );
+    desk.narrows(&format!("{line} whole"));
+    desk.narrows(&format!("{line} left"));
+    let second = desk.path("left/blocks.1.mlp_out");
+    let notes = fs::read(second.join("shards.json")).unwrap();
+    // As it lies there while the last shard is being written: none is whole, and the notes say so.
+    let mut unfinished: Value = serde_json::from_slice(&notes).unwrap();
+    (unfinished["rows"], unfinished["shards"]) = (0.into(), Value::Array(Vec::new()));
+    fs::write(second.join("unfinished.json"), unfinished.to_string()).unwrap();
+    fs::remove_file(second.join("shards.json")).unwrap();
+    // And the first just after it was finished.
+    fs::write(desk.path("left/blocks.0.mlp_out/unfinished.json"), "{}").unwrap();
+    let other = failed(&desk, &format!("{line} left --resume --lowercase"));
+    assert!(other.contains("go on with a harvest"), "{other}");
+    desk.narrows(&format!("{line} left --resume"));
+    for tap in ["blocks.0.mlp_out", "blocks.1.mlp_out"] {
+        let of = |name: &str| shards(&desk.path(&format!("{name}/{tap}")));
+        assert_eq!(of("whole"), of("left"));
+        assert!(!desk.path(&format!("left/{tap}/unfinished.json")).exists());
+    }
+    desk.narrows(&format!("{line} left --resume"));
+}
+
 /// Training while the model reads is training on the store that it would have written.
 #[test]
 fn rows_that_are_computed_teach_what_a_store_teaches() {

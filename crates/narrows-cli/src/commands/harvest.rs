@@ -70,19 +70,23 @@ pub(crate) struct HarvestArgs {
 
 pub(crate) fn run(args: &HarvestArgs) -> Result<()> {
     let model = open_model(&args.model)?;
-    let taps = places(args, &model)?;
+    let asked = places(args, &model)?;
     let mut corpus = args.text.open(&model)?;
-    let mut stores = Vec::new();
-    for place in &taps {
-        let folder =
-            if taps.len() == 1 { args.out.clone() } else { args.out.join(place.to_string()) };
-        let options = options(args, &model, *place);
-        // What was whole before it was stopped need not be done again.
-        let begun = folder.join("unfinished.json").exists();
-        stores.push(match args.resume && begun {
-            true => resumed(&folder, &options)?,
-            false => ShardWriter::create(&folder, options)?,
-        });
+    let (hash, alone) = (model.content_hash(), asked.len() == 1);
+    let (mut taps, mut stores, mut finished) = (Vec::new(), Vec::new(), Vec::new());
+    for place in asked {
+        let folder = if alone { args.out.clone() } else { args.out.join(place.to_string()) };
+        let options = options(args, &model, &hash, place);
+        match begun(args.resume, &folder, options)? {
+            Begun::Finished(manifest) => finished.push((place, *manifest)),
+            Begun::Open(store) => {
+                taps.push(place);
+                stores.push(store);
+            }
+        }
+    }
+    if taps.is_empty() {
+        return tell(args, &finished, 0.0);
     }
     let most = args.rows.map_or(usize::MAX, |rows| rows as usize);
     let stopped = stop_signal()?;
@@ -112,9 +116,10 @@ pub(crate) fn run(args: &HarvestArgs) -> Result<()> {
         )
         .into());
     }
-    let manifests =
-        stores.into_iter().map(ShardWriter::finish).collect::<narrows::Result<Vec<_>>>()?;
-    tell(args, &manifests, &taps, done.tokens as f64 / begin.elapsed().as_secs_f64())
+    for (place, store) in taps.into_iter().zip(stores) {
+        finished.push((place, store.finish()?));
+    }
+    tell(args, &finished, done.tokens as f64 / begin.elapsed().as_secs_f64())
 }
 
 fn places(args: &HarvestArgs, model: &LanguageModel) -> narrows::Result<Vec<Tap>> {
@@ -130,7 +135,7 @@ fn places(args: &HarvestArgs, model: &LanguageModel) -> narrows::Result<Vec<Tap>
     Ok(taps)
 }
 
-fn options(args: &HarvestArgs, model: &LanguageModel, place: Tap) -> ShardOptions {
+fn options(args: &HarvestArgs, model: &LanguageModel, hash: &str, place: Tap) -> ShardOptions {
     let text: Vec<Value> = args
         .text
         .text
@@ -139,9 +144,11 @@ fn options(args: &HarvestArgs, model: &LanguageModel, place: Tap) -> ShardOption
         .collect();
     let metadata = json!({
         "model": model.name,
+        "model_hash": hash,
         "tap": place.to_string(),
         "context": args.text.length(model),
         "text": text,
+        "field": args.text.field,
         "lowercase": args.text.lowercase,
         "begin": !args.text.no_begin,
         "keep_begin": args.keep_begin,
@@ -154,14 +161,35 @@ fn options(args: &HarvestArgs, model: &LanguageModel, place: Tap) -> ShardOption
     }
 }
 
-/// The store that is gone on with, if it was begun in the same way.
-fn resumed(folder: &Path, options: &ShardOptions) -> narrows::Result<ShardWriter> {
-    let writer = ShardWriter::resume(folder)?;
-    let begun = writer.manifest();
+/// A store as it was left, or a new one.
+enum Begun {
+    Finished(Box<Manifest>),
+    Open(ShardWriter),
+}
+
+/// The store in a folder, which is new unless it is to be gone on with.
+fn begun(resume: bool, folder: &Path, options: ShardOptions) -> narrows::Result<Begun> {
+    if resume {
+        if let Some(manifest) = ShardWriter::finished(folder)? {
+            check_same(&manifest, &options)?;
+            return Ok(Begun::Finished(Box::new(manifest)));
+        }
+        // Of several stores one may not have been begun.
+        if folder.join("unfinished.json").exists() {
+            let writer = ShardWriter::resume(folder)?;
+            check_same(writer.manifest(), &options)?;
+            return Ok(Begun::Open(writer));
+        }
+    }
+    Ok(Begun::Open(ShardWriter::create(folder, options)?))
+}
+
+/// Refuses to go on with a store that was begun in another way.
+fn check_same(begun: &Manifest, options: &ShardOptions) -> narrows::Result<()> {
     let same = (begun.dim, begun.element) == (options.dim, options.element)
         && (&begun.columns, &begun.metadata) == (&options.columns, &options.metadata);
     match same {
-        true => Ok(writer),
+        true => Ok(()),
         false => Err(Error::mistake(
             "go on with a harvest",
             "the model, text and options with which it was begun",
@@ -187,12 +215,13 @@ pub(super) fn stop_signal() -> narrows::Result<Arc<AtomicBool>> {
     Ok(stopped)
 }
 
-fn tell(args: &HarvestArgs, manifests: &[Manifest], taps: &[Tap], speed: f64) -> Result<()> {
+fn tell(args: &HarvestArgs, stores: &[(Tap, Manifest)], speed: f64) -> Result<()> {
     if args.output.json {
+        let manifests: Vec<&Manifest> = stores.iter().map(|(_, manifest)| manifest).collect();
         let told = json!({ "stores": manifests, "tokens_per_second": speed.round() });
         return Ok(writeln!(Screen, "{told:#}")?);
     }
-    for (manifest, place) in manifests.iter().zip(taps) {
+    for (place, manifest) in stores {
         writeln!(
             Screen,
             "{place}: {} rows of {} numbers as {}, {:.3} GB",

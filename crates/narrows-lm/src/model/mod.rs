@@ -87,6 +87,13 @@ impl LanguageModel {
         ends + others.map(<[f32]>::len).sum::<usize>()
     }
 
+    /// A hash of what the model is made like and of every parameter (blake3, hexadecimal).
+    pub fn content_hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        self.hash_into(&mut hasher);
+        hasher.finalize().to_hex().to_string()
+    }
+
     /// Adds what the model is made like and every parameter to a hash.
     pub(crate) fn hash_into(&self, hasher: &mut blake3::Hasher) {
         let Parameters { embedding, positions, blocks, norm, unembedding } = &self.parameters;

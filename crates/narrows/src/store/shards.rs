@@ -123,6 +123,23 @@ impl ShardWriter {
         Ok(Self { folder: folder.to_owned(), manifest, open: None })
     }
 
+    /// What a folder holds, where it is a store that was finished, if only just: the program may have been stopped before it
+    /// took the notes of the unfinished store away, which is done now.
+    ///
+    /// # Errors
+    /// If what the store says of itself cannot be read.
+    pub fn finished(folder: &Path) -> Result<Option<Manifest>> {
+        if !folder.join(MANIFEST).exists() {
+            return Ok(None);
+        }
+        let manifest = Manifest::read(folder)?;
+        let notes = folder.join(UNFINISHED);
+        if notes.exists() {
+            fs::remove_file(&notes).map_err(|error| Error::write(&notes, error))?;
+        }
+        Ok(Some(manifest))
+    }
+
     /// Takes the folder away again where it holds no whole shard.
     pub fn abandon(self) {
         let Self { folder, manifest, open } = self;
