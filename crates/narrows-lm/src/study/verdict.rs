@@ -211,3 +211,153 @@ fn patching(report: &StudyReport) -> Verdict {
         agrees: (!known.is_empty()).then(|| known.iter().all(|fewer| *fewer)),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use narrows::evaluate::{Baseline, BaselineCurve, Baselines};
+    use narrows::train::dictionary::DictionaryOptions;
+    use serde_json::Value;
+
+    use super::super::layer::{Figures, Tried};
+    use super::super::report::{ModelFacts, PatchingCurve, PatchingReport, SpliceLine, TextFacts};
+    use super::*;
+
+    const WIDTH: usize = 16;
+
+    fn tried(latents: usize, dead_share: f64) -> Tried {
+        let figures = Figures { l0: 8.0, fraction_variance_unexplained: 0.1, dead_share };
+        let made = DictionaryOptions { latents, ..DictionaryOptions::default() };
+        Tried { made, choosing: figures, testing: figures }
+    }
+
+    fn line(basis: &str, matched: f64) -> LexicalLine {
+        LexicalLine {
+            basis: basis.to_owned(),
+            features: 100,
+            correlation: [0.5, 0.01],
+            matched: [matched, 0.01],
+            f1: [0.5, 0.01],
+            precision_recall: [0.5, 0.5],
+        }
+    }
+
+    /// A layer in which the dictionary loses 0.1 of the variance and PCA `pca`, and features are told so well.
+    fn layer(layer: usize, pca: f64, [dictionary, other]: [f64; 2]) -> LayerReport {
+        LayerReport {
+            tap: format!("blocks.{layer}.residual_post"),
+            layer,
+            tried: vec![tried(4 * WIDTH, 0.0), tried(8 * WIDTH, 0.9)],
+            chosen: 0,
+            sizes: Vec::new(),
+            baselines: Baselines {
+                fitted_rows: 100,
+                rows: 100,
+                l0: vec![8],
+                ica_converged: true,
+                curves: vec![BaselineCurve {
+                    baseline: Baseline::Pca,
+                    directions: WIDTH,
+                    fraction_variance_unexplained: vec![pca],
+                }],
+            },
+            lexical: vec![line("dictionary", dictionary), line("ICA", other)],
+            splice: vec![SpliceLine {
+                replacement: "dictionary".to_owned(),
+                l0: Some(8.0),
+                fraction_variance_unexplained: 0.1,
+                loss: 2.5,
+                recovered: 0.95,
+                divergence: 0.1,
+            }],
+        }
+    }
+
+    fn curve(basis: &str, dictionary: bool, counts: [f64; 3]) -> PatchingCurve {
+        let kl = [2.0, 1.0, 0.5];
+        let points = counts.into_iter().zip(kl).map(|(count, kl)| [count, count, kl, 0.1]);
+        let points = [[0.0, 0.0, 4.0, 0.1]].into_iter().chain(points);
+        PatchingCurve { basis: basis.to_owned(), dictionary, points: points.collect() }
+    }
+
+    fn report(layers: Vec<LayerReport>, curves: Option<Vec<PatchingCurve>>) -> StudyReport {
+        let patching = curves.map(|curves| PatchingReport {
+            tap: "blocks.0.residual_post".to_owned(),
+            task: "pronouns".to_owned(),
+            pairs: [2, 2],
+            curves,
+        });
+        StudyReport {
+            model: ModelFacts {
+                name: "small".to_owned(),
+                family: "GPT-NeoX".to_owned(),
+                parameters: 1,
+                layers: 2,
+                width: WIDTH,
+            },
+            text: TextFacts {
+                files: Vec::new(),
+                context: 8,
+                windows: [1; 3],
+                rows: [1; 3],
+                loss: 2.0,
+            },
+            recipe: Value::Null,
+            layers,
+            no_patching: patching.is_none().then(|| "it cannot".to_owned()),
+            patching,
+            seconds: 1.0,
+        }
+    }
+
+    /// Variance, dead features, interpretable features, depth, splice, patching.
+    fn agree(report: &StudyReport) -> Vec<Option<bool>> {
+        verdicts(report).into_iter().map(|verdict| verdict.agrees).collect()
+    }
+
+    #[test]
+    fn what_is_as_in_the_paper_is_said_to_be() {
+        let layers = vec![layer(0, 0.3, [0.9, 0.5]), layer(1, 0.3, [0.9, 0.8])];
+        let curves = vec![
+            curve("dictionary", true, [1.0, 2.0, 4.0]),
+            curve("PCA", false, [2.0, 3.0, 8.0]),
+            // Is not asked about.
+            curve("ICA", false, [0.5, 0.6, 0.7]),
+        ];
+        let report = report(layers, Some(curves));
+        assert_eq!(agree(&report), [Some(true); 6]);
+        let told = verdicts(&report);
+        assert!(
+            told[1].here.contains("at most 0 %"),
+            "wider ones than the paper's: {}",
+            told[1].here
+        );
+        assert!(told[5].here.contains("a half: 1 against 2; to a quarter: 2 against 3"));
+    }
+
+    #[test]
+    fn what_is_not_is_said_not_to_be() {
+        let mut layers = vec![layer(0, 0.05, [0.5, 0.9]), layer(1, 0.3, [0.9, 0.895])];
+        layers[1].tried[0].testing.dead_share = 0.4;
+        layers[1].splice[0].loss = 1.9;
+        let curves =
+            vec![curve("dictionary", true, [1.0, 3.0, 9.0]), curve("PCA", false, [2.0, 3.0, 8.0])];
+        let report = report(layers, Some(curves));
+        assert_eq!(agree(&report), [Some(false); 6]);
+        let lexical = &verdicts(&report)[2].here;
+        assert!(lexical.contains("in 0 of 2 comparisons"), "{lexical}");
+        assert!(lexical.contains("Told worse than: ICA at layer 0."), "{lexical}");
+        assert!(lexical.contains("Not told apart from: ICA at layer 1."), "{lexical}");
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_left_open() {
+        let mut alone = layer(0, 0.3, [0.9, 0.5]);
+        alone.lexical.clear();
+        let found = agree(&report(vec![alone], None));
+        assert_eq!(found[2..4], [None, None]);
+        assert_eq!(found[5], None);
+        let never = vec![curve("dictionary", true, [1.0, 2.0, 4.0])];
+        assert_eq!(agree(&report(vec![layer(0, 0.3, [0.9, 0.5])], Some(never)))[5], Some(true));
+    }
+}

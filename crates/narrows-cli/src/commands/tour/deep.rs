@@ -67,7 +67,8 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
             Block::Figure(
                 sheet(&tiles, TILES, digits.image, BRIGHTNESS, "decoded grid of codes"),
                 "The manifold of a code of two numbers: pictures decoded from a grid of codes that no picture \
-                 has. Where they change fast the surface is bent."
+                 has, with as many pictures between two of its lines as between any other two. Where they change \
+                 fast the surface is bent."
                     .to_owned(),
             ),
             Block::Figure(
@@ -91,21 +92,22 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
     })
 }
 
-/// Pictures of a grid over the plane of codes, the highest line first.
+/// Pictures of a grid over the plane of codes, the highest line first; as many codes lie between two lines as between any
+/// other two, for equal steps would mostly show what no picture is near.
 fn decoded(codes: &Matrix, decode: impl Fn(&Matrix) -> Result<Matrix>) -> Result<Vec<Vec<f32>>> {
     let codes = wide(codes);
-    let ranges = [0, 1].map(|column| {
+    let lines = [0, 1].map(|column| {
         let mut values = codes.column(column).to_vec();
         values.sort_unstable_by(f64::total_cmp);
-        let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
-        [at(BEYOND), at(1.0 - BEYOND)]
+        let at = |line: usize| {
+            let share = BEYOND + (1.0 - 2.0 * BEYOND) * line as f64 / (TILES - 1) as f64;
+            values[((values.len() - 1) as f64 * share).round() as usize] as f32
+        };
+        std::array::from_fn::<f32, TILES, _>(at)
     });
-    let along = |[from, to]: [f64; 2], step: usize| {
-        (from + (to - from) * step as f64 / (TILES - 1) as f64) as f32
-    };
     let grid = Array2::from_shape_fn((TILES * TILES, 2), |(tile, column)| match column {
-        0 => along(ranges[0], tile % TILES),
-        _ => along(ranges[1], TILES - 1 - tile / TILES),
+        0 => lines[0][tile % TILES],
+        _ => lines[1][TILES - 1 - tile / TILES],
     });
     let tiles = decode(&Matrix::from(grid))?;
     Ok((0..tiles.rows()).map(|row| tiles.row(row).to_vec()).collect())
