@@ -54,7 +54,7 @@ fn slowly(
     model: &LanguageModel,
     tap: Tap,
     begin: bool,
-    with: impl Fn(&Matrix) -> Matrix,
+    with: impl Fn(&Matrix) -> Matrix + Sync,
 ) -> (f64, f64) {
     let windows = windows();
     let (mut pass, mut normed, mut logits) =

@@ -22,7 +22,7 @@ fn basis(model: &LanguageModel) -> Basis {
     Basis::frame("random", frame, width)
 }
 
-fn by_hand(model: &LanguageModel, tap: Tap, change: impl Fn(usize, &mut [f32])) -> Vec<f32> {
+fn by_hand(model: &LanguageModel, tap: Tap, change: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     let mut hook = (tap, |rows: &mut Matrix| {
         let width = rows.cols();
         rows.as_mut_slice().chunks_mut(width).enumerate().for_each(|(p, row)| change(p, row));
