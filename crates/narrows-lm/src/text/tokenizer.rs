@@ -9,9 +9,41 @@ use super::pieces::{BEGIN, Pieces};
 /// What makes tokens of text.
 pub enum Tokenizer {
     /// `tokenizer.json` of Hugging Face.
-    HuggingFace(Box<tokenizers::Tokenizer>),
+    HuggingFace(Box<HuggingFace>),
     /// `tokenizer.bin` of llama2.c.
     Pieces(Pieces),
+}
+
+/// A tokenizer of Hugging Face, and what tells a token's text within a text.
+pub struct HuggingFace {
+    tokenizer: tokenizers::Tokenizer,
+    /// A token that is plain letters, with its text.
+    before: Option<(u32, String)>,
+}
+
+impl HuggingFace {
+    fn new(tokenizer: tokenizers::Tokenizer) -> Self {
+        let mut own = Self { tokenizer, before: None };
+        let letters = |id: u32| {
+            let alone = own.decode(&[id]);
+            let plain = !alone.is_empty() && alone.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            plain.then_some((id, alone))
+        };
+        own.before = (0..own.tokenizer.get_vocab_size(true) as u32).find_map(letters);
+        own
+    }
+
+    fn decode(&self, ids: &[u32]) -> String {
+        self.tokenizer.decode(ids, false).unwrap_or_default()
+    }
+
+    /// Some decoders take the space off what a text begins with, so the token is decoded behind another.
+    fn token(&self, id: u32) -> Option<String> {
+        let (before, text) =
+            self.before.as_ref().filter(|_| self.tokenizer.get_decoder().is_some())?;
+        let behind = self.decode(&[*before, id]);
+        behind.strip_prefix(text.as_str()).filter(|own| !own.is_empty()).map(str::to_owned)
+    }
 }
 
 impl Tokenizer {
@@ -38,7 +70,7 @@ impl Tokenizer {
                 "give the tokenizer that the model was trained with",
             ));
         }
-        Ok(Self::HuggingFace(Box::new(tokenizer)))
+        Ok(Self::HuggingFace(Box::new(HuggingFace::new(tokenizer))))
     }
 
     /// Reads the vocabulary of llama2.c for a model with `vocabulary` tokens.
@@ -56,7 +88,7 @@ impl Tokenizer {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         match self {
             Self::Pieces(pieces) => Ok(pieces.encode(text)),
-            Self::HuggingFace(tokenizer) => match tokenizer.encode_fast(text, false) {
+            Self::HuggingFace(own) => match own.tokenizer.encode_fast(text, false) {
                 Ok(encoding) => Ok(encoding.get_ids().to_vec()),
                 Err(error) => Err(Error::failure(
                     "make tokens",
@@ -70,7 +102,7 @@ impl Tokenizer {
     /// The text of some tokens. Bytes that are no text are shown as `�`.
     pub fn decode(&self, ids: &[u32]) -> String {
         match self {
-            Self::HuggingFace(tokenizer) => tokenizer.decode(ids, false).unwrap_or_default(),
+            Self::HuggingFace(own) => own.decode(ids),
             Self::Pieces(pieces) => {
                 let mut bytes = Vec::new();
                 for (place, &id) in ids.iter().enumerate() {
@@ -87,10 +119,10 @@ impl Tokenizer {
     /// One token as it stands in a text, its spaces kept.
     pub fn token(&self, id: u32) -> String {
         match self {
-            Self::HuggingFace(tokenizer) => match tokenizer.decode(&[id], false) {
-                Ok(text) if !text.is_empty() => text,
-                _ => tokenizer.id_to_token(id).unwrap_or_else(|| format!("<{id}>")),
-            },
+            Self::HuggingFace(own) => own
+                .token(id)
+                .or_else(|| own.tokenizer.id_to_token(id))
+                .unwrap_or_else(|| format!("<{id}>")),
             Self::Pieces(pieces) => String::from_utf8_lossy(&pieces.bytes(id)).into_owned(),
         }
     }
@@ -98,10 +130,65 @@ impl Tokenizer {
     /// The id of a token that is written like this.
     pub fn id(&self, token: &str) -> Option<u32> {
         match self {
-            Self::HuggingFace(tokenizer) => tokenizer.token_to_id(token),
+            Self::HuggingFace(own) => own.tokenizer.token_to_id(token),
             Self::Pieces(pieces) => {
                 (0..pieces.len() as u32).find(|&id| pieces.bytes(id) == token.as_bytes())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// A vocabulary with `▁` for a space, as SentencePiece makes it.
+    fn with(change: impl Fn(&mut Value)) -> Tokenizer {
+        let tokens =
+            ["<s>", "▁", "o", "n", "ce", "on", "▁on", "▁once", "▁u", "p", "▁up", "<0x0A>", "once"];
+        let vocabulary: serde_json::Map<String, Value> =
+            tokens.iter().zip(0..).map(|(token, id)| ((*token).to_owned(), json!(id))).collect();
+        let mut table = json!({
+            "version": "1.0",
+            "truncation": null,
+            "padding": null,
+            "added_tokens": [],
+            "normalizer": null,
+            "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true},
+            "post_processor": null,
+            "decoder": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true},
+            "model": {"type": "WordPiece", "unk_token": "<s>", "continuing_subword_prefix": "", "max_input_chars_per_word": 100, "vocab": vocabulary},
+        });
+        change(&mut table);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        std::fs::write(&path, table.to_string()).unwrap();
+        Tokenizer::open(&path, 13).unwrap()
+    }
+
+    /// The decoder of Llama 2, TinyLlama and Mistral.
+    fn stripping(table: &mut Value) {
+        table["decoder"] = json!({"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+            {"type": "ByteFallback"},
+            {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+        ]});
+    }
+
+    #[test]
+    fn a_token_keeps_the_space_that_a_text_loses() {
+        for tokenizer in [with(|_| ()), with(stripping)] {
+            let ids = tokenizer.encode("once up on").unwrap();
+            assert_eq!(ids, [7, 10, 6]);
+            assert_eq!(tokenizer.decode(&ids), "once up on");
+            let told: Vec<String> = ids.iter().map(|&id| tokenizer.token(id)).collect();
+            assert_eq!(told, [" once", " up", " on"]);
+            assert_eq!((tokenizer.token(1), tokenizer.token(4)), (" ".to_owned(), "ce".to_owned()));
+        }
+        assert_eq!(with(stripping).token(11), "\n");
+        assert_eq!(with(|table| table["decoder"] = Value::Null).token(7), "▁once");
     }
 }
