@@ -59,9 +59,12 @@ impl Tokenizer {
                 "copy `tokenizer.json` beside the model; `tokenizer.save_pretrained(DIR)` writes it",
             ));
         }
-        let tokenizer = tokenizers::Tokenizer::from_file(path).map_err(|error| {
+        let no_tokenizer = |error: tokenizers::Error| {
             Error::bad_file(path, format!("it is no tokenizer ({error})"), "fetch it again")
-        })?;
+        };
+        let mut tokenizer = tokenizers::Tokenizer::from_file(path).map_err(no_tokenizer)?;
+        // Either may be left in the file by who trained on sentences; documents are taken whole here.
+        tokenizer.with_padding(None).with_truncation(None).map_err(no_tokenizer)?;
         let highest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
         if highest as usize >= vocabulary {
             return Err(Error::bad_file(
@@ -190,5 +193,21 @@ mod tests {
         }
         assert_eq!(with(stripping).token(11), "\n");
         assert_eq!(with(|table| table["decoder"] = Value::Null).token(7), "▁once");
+    }
+
+    #[test]
+    fn documents_are_neither_cut_nor_filled() {
+        let text = "once up on ".repeat(20);
+        let whole = with(|_| ()).encode(&text).unwrap();
+        let cut = with(|table| {
+            table["truncation"] = json!({"direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0});
+        });
+        let filled = with(|table| {
+            table["padding"] = json!({"strategy": {"Fixed": 512}, "direction": "Right", "pad_to_multiple_of": null,
+                "pad_id": 0, "pad_type_id": 0, "pad_token": "<s>"});
+        });
+        assert_eq!(whole.len(), 61);
+        assert_eq!(cut.encode(&text).unwrap(), whole);
+        assert_eq!(filled.encode(&text).unwrap(), whole);
     }
 }
