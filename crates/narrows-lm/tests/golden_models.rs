@@ -84,6 +84,33 @@ fn every_tap_and_the_logits_are_those_of_transformers() {
     }
 }
 
+/// A model of the golden ones whose configuration was changed.
+fn changed(name: &str, change: impl Fn(&mut serde_json::Value)) -> LanguageModel {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/models").join(name);
+    let to = tempfile::tempdir().unwrap();
+    for file in ["model.safetensors", "tokenizer.json"] {
+        std::fs::copy(from.join(file), to.path().join(file)).unwrap();
+    }
+    let mut table: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(from.join("config.json")).unwrap()).unwrap();
+    change(&mut table);
+    std::fs::write(to.path().join("config.json"), table.to_string()).unwrap();
+    LanguageModel::open(to.path()).unwrap()
+}
+
+#[test]
+fn the_share_that_turns_is_read_in_both_spellings() {
+    let classic = changed("neox-sequential", |_| ());
+    let new = changed("neox-sequential", |table| {
+        let table = table.as_object_mut().unwrap();
+        let (part, base) = (table.remove("rotary_pct"), table.remove("rotary_emb_base"));
+        assert_eq!(part, Some(1.0.into()));
+        let rope = serde_json::json!({"rope_type": "default", "rope_theta": base, "partial_rotary_factor": part});
+        table.insert("rope_parameters".to_owned(), rope);
+    });
+    assert_eq!(new.architecture, classic.architecture);
+}
+
 /// The folder of a model in NARROWS_DATA, or a word that it is not there.
 fn real(name: &str) -> Option<PathBuf> {
     let found = std::env::var_os("NARROWS_DATA").map(|data| Path::new(&data).join(name));

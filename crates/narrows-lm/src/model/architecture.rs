@@ -260,6 +260,7 @@ impl Settings<'_> {
         let head_width = self.head_width(width, heads)?;
         let context = self.count(&["max_position_embeddings"])?;
         let part = self.number(&Value::Null, "rotary_pct", 0.25);
+        let turned = self.turned(head_width, part);
         let bias = self.is("attention_bias", true);
         Ok(Architecture {
             family: Family::GptNeoX,
@@ -276,11 +277,7 @@ impl Settings<'_> {
             activation: self.activation("hidden_act", "gelu")?,
             gated: false,
             parallel: self.is("use_parallel_residual", true),
-            positions: self.rotary(
-                (head_width as f64 * part) as usize,
-                context,
-                "rotary_emb_base",
-            )?,
+            positions: self.rotary(turned, context, "rotary_emb_base")?,
             window: None,
             query_bias: bias,
             attention_bias: bias,
