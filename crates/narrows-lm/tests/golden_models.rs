@@ -111,6 +111,26 @@ fn the_share_that_turns_is_read_in_both_spellings() {
     assert_eq!(new.architecture, classic.architecture);
 }
 
+#[test]
+fn a_token_that_the_model_does_not_have_begins_no_text() {
+    let begin = |tokens: [Option<u32>; 2]| {
+        let model = changed("gpt2", |table| {
+            table["bos_token_id"] = serde_json::json!(tokens[0]);
+            table["eos_token_id"] = serde_json::json!(tokens[1]);
+        });
+        let text = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(text.path(), "the river runs ".repeat(20)).unwrap();
+        let text = TextOptions::new(vec![text.path().to_owned()]);
+        let windows = Corpus::open(&model, &text, 12, true).unwrap().collect().unwrap();
+        losses(&model, &windows, &mut Pass::default(), &mut NoHook).unwrap();
+        model.begin()
+    };
+    assert_eq!(begin([Some(50_256); 2]), None);
+    assert_eq!(begin([Some(272), Some(3)]), Some(3));
+    assert_eq!(begin([Some(5), Some(3)]), Some(5));
+    assert_eq!(begin([None; 2]), None);
+}
+
 /// The folder of a model in NARROWS_DATA, or a word that it is not there.
 fn real(name: &str) -> Option<PathBuf> {
     let found = std::env::var_os("NARROWS_DATA").map(|data| Path::new(&data).join(name));
