@@ -131,6 +131,23 @@ fn a_token_that_the_model_does_not_have_begins_no_text() {
     assert_eq!(begin([None; 2]), None);
 }
 
+#[test]
+fn a_model_may_turn_nothing_and_take_millions_of_positions() {
+    let model = changed("neox-sequential", |table| {
+        table["rotary_pct"] = serde_json::json!(0.0);
+        table["max_position_embeddings"] = serde_json::json!(50_000_000);
+    });
+    let windows = Windows::new(vec![1, 2, 2, 3], 4);
+    let found = losses(&model, &windows, &mut Pass::default(), &mut NoHook).unwrap();
+    assert!(found.iter().all(|loss| loss.is_finite()));
+    let long = changed("neox-sequential", |table| {
+        table["max_position_embeddings"] = serde_json::json!(50_000_000);
+    });
+    let plain = changed("neox-sequential", |_| ());
+    let losses = |model| losses(model, &windows, &mut Pass::default(), &mut NoHook).unwrap();
+    assert_eq!(losses(&long), losses(&plain));
+}
+
 /// The folder of a model in NARROWS_DATA, or a word that it is not there.
 fn real(name: &str) -> Option<PathBuf> {
     let found = std::env::var_os("NARROWS_DATA").map(|data| Path::new(&data).join(name));

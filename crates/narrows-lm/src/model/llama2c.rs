@@ -58,7 +58,7 @@ pub(super) fn open(model: &Path, vocabulary: &Path) -> Result<LanguageModel> {
     }
     let tokenizer = Tokenizer::open_pieces(vocabulary, made.vocabulary)?;
     let name = model.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into());
-    LanguageModel::new(name, made, tokenizer, parameters)
+    Ok(LanguageModel::new(name, made, tokenizer, parameters))
 }
 
 fn architecture(header: &[i32]) -> Option<Architecture> {

@@ -12,6 +12,7 @@
 //! Rows of all sequences lie one below the other. Weights are f32 in memory, 4 bytes for each parameter,
 //! whatever the file keeps.
 
+mod angles;
 mod architecture;
 mod block;
 mod forward;
@@ -24,7 +25,7 @@ mod loss;
 mod open;
 mod tap;
 
-use narrows::compute::{Matrix, Rotation};
+use narrows::compute::Matrix;
 use narrows::{Error, Result};
 
 pub use architecture::{Architecture, Family, Positions};
@@ -35,6 +36,7 @@ pub use loss::{TextLoss, losses};
 pub use tap::{Hook, NoHook, Site, Tap};
 
 use crate::text::Tokenizer;
+use angles::Angles;
 use block::{Block, NormWeights};
 
 /// A language model with its tokenizer.
@@ -46,7 +48,7 @@ pub struct LanguageModel {
     /// What makes tokens of text.
     pub tokenizer: Tokenizer,
     parameters: Parameters,
-    rotation: Option<Rotation>,
+    angles: Option<Angles>,
 }
 
 /// What was learned.

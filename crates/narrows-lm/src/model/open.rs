@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use narrows::compute::Rotation;
 use narrows::data::tensors::Tensors;
 use narrows::store::read_json;
 use narrows::{Error, Result};
 use serde_json::Value;
 
-use super::architecture::{Architecture, Family, Positions};
+use super::angles::Angles;
+use super::architecture::{Architecture, Family};
 use super::block::Shelf;
 use super::{LanguageModel, Parameters, gpt_neox, gpt2, llama, llama2c};
 use crate::text::Tokenizer;
@@ -48,7 +48,7 @@ impl LanguageModel {
         let tokenizer = Tokenizer::open(&folder.join("tokenizer.json"), made.vocabulary)?;
         let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let name = name.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
-        Self::new(name, made, tokenizer, parameters)
+        Ok(Self::new(name, made, tokenizer, parameters))
     }
 
     pub(super) fn new(
@@ -56,14 +56,9 @@ impl LanguageModel {
         architecture: Architecture,
         tokenizer: Tokenizer,
         parameters: Parameters,
-    ) -> Result<Self> {
-        let rotation = match &architecture.positions {
-            Positions::Rotary { frequencies } => {
-                Some(Rotation::new(architecture.context, frequencies))
-            }
-            Positions::Learned => None,
-        };
-        Ok(Self { name, architecture, tokenizer, parameters, rotation })
+    ) -> Self {
+        let angles = Angles::new(&architecture);
+        Self { name, architecture, tokenizer, parameters, angles }
     }
 }
 

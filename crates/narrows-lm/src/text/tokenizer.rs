@@ -90,7 +90,7 @@ impl Tokenizer {
     /// If the tokenizer has no token for a part of it.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         match self {
-            Self::Pieces(pieces) => Ok(pieces.encode(text)),
+            Self::Pieces(pieces) => pieces.encode(text),
             Self::HuggingFace(own) => match own.tokenizer.encode_fast(text, false) {
                 Ok(encoding) => Ok(encoding.get_ids().to_vec()),
                 Err(error) => Err(Error::failure(
