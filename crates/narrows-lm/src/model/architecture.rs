@@ -197,7 +197,7 @@ impl Settings<'_> {
 }
 
 /// A token or several, those left out that a vocabulary does not have.
-fn tokens(value: &Value, vocabulary: usize) -> Vec<u32> {
+pub(super) fn tokens(value: &Value, vocabulary: usize) -> Vec<u32> {
     let several = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     let tokens = several.iter().filter_map(Value::as_u64);
     tokens.filter(|&token| token < vocabulary as u64).map(|token| token as u32).collect()

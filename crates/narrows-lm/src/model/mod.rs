@@ -47,6 +47,9 @@ pub struct LanguageModel {
     pub architecture: Architecture,
     /// What makes tokens of text.
     pub tokenizer: Tokenizer,
+    /// Tokens that end a text, beside the one that begins it: `eos_token_id` of `generation_config.json` or
+    /// `config.json`. No row depends on them.
+    pub ends: Vec<u32>,
     parameters: Parameters,
     angles: Option<Angles>,
 }
@@ -67,6 +70,11 @@ impl LanguageModel {
     /// The token that begins a text, if the model has one.
     pub fn begin(&self) -> Option<u32> {
         self.architecture.begin
+    }
+
+    /// Whether a text is over with a token: one that ends it, or that begins the next.
+    pub fn is_end(&self, token: u32) -> bool {
+        self.ends.contains(&token) || self.begin() == Some(token)
     }
 
     /// U `(tokens, d)`: what logits are made with.

@@ -9,7 +9,7 @@ use narrows::{Error, Result};
 use serde_json::Value;
 
 use super::angles::Angles;
-use super::architecture::{Architecture, Family};
+use super::architecture::{Architecture, Family, tokens};
 use super::block::Shelf;
 use super::{LanguageModel, Parameters, gpt_neox, gpt2, llama, llama2c};
 use crate::text::Tokenizer;
@@ -48,7 +48,9 @@ impl LanguageModel {
         let tokenizer = Tokenizer::open(&folder.join("tokenizer.json"), made.vocabulary)?;
         let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let name = name.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
-        Ok(Self::new(name, made, tokenizer, parameters))
+        let mut model = Self::new(name, made, tokenizer, parameters);
+        model.ends = ends(folder, &table, model.architecture.vocabulary)?;
+        Ok(model)
     }
 
     pub(super) fn new(
@@ -58,8 +60,16 @@ impl LanguageModel {
         parameters: Parameters,
     ) -> Self {
         let angles = Angles::new(&architecture);
-        Self { name, architecture, tokenizer, parameters, angles }
+        Self { name, architecture, tokenizer, ends: Vec::new(), parameters, angles }
     }
+}
+
+/// The tokens that end a text, as `generation_config.json` or else `config.json` says.
+fn ends(folder: &Path, table: &Value, vocabulary: usize) -> Result<Vec<u32>> {
+    let path = folder.join("generation_config.json");
+    let own: Value = if path.is_file() { read_json(&path)? } else { Value::Null };
+    let given = if own["eos_token_id"].is_null() { table } else { &own };
+    Ok(tokens(&given["eos_token_id"], vocabulary))
 }
 
 fn no_model(folder: &Path) -> Error {
