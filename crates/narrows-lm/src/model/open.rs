@@ -18,7 +18,9 @@ impl LanguageModel {
     /// Reads a model: a folder of Hugging Face `transformers` (`config.json`, `model.safetensors` or its
     /// shards, `tokenizer.json`), or one with a `.bin` of llama2.c and its `tok….bin`.
     ///
-    /// It takes 4 bytes of memory for each parameter, and while it reads once more what a shard holds.
+    /// It takes 4 bytes of memory for each parameter, and while it reads once more those of its largest matrix, of
+    /// llama2.c those of the queries, keys and values of a block. Files of safetensors are mapped beside it: what
+    /// was read of one counts as memory in use until the system takes it back.
     ///
     /// # Errors
     /// If the folder holds no model, one of a kind that is not known, or a file is missing or damaged.
