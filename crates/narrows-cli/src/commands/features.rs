@@ -12,7 +12,7 @@ use narrows::report::count;
 use narrows::store::{Folder, check_replaceable, write_aside, write_folder};
 use narrows_lm::features::{
     CREATOR, DelphiOptions, DelphiWriter, Features, FeaturesOptions, Firing, Listener,
-    NeuronpediaOptions, collect, write_browser, write_jsonl, write_neuronpedia,
+    NeuronpediaOptions, check_set, collect, write_browser, write_jsonl, write_neuronpedia,
 };
 use narrows_lm::text::Windows;
 use narrows_lm::{Basis, LanguageModel, Tap};
@@ -121,11 +121,15 @@ struct Subject {
 
 pub(crate) fn run(args: &FeaturesArgs) -> Result<()> {
     check_replaceable(&args.out, Folder::Features)?;
+    let name = args.run.file_name().map_or_else(|| args.run.clone(), PathBuf::from);
+    let name = name.display().to_string();
+    if args.format.contains(&Format::Neuronpedia) {
+        check_set(args.set_name.as_ref().unwrap_or(&name))?;
+    }
     let model = open_model(&args.lm)?;
     let shelf = Shelf::find(&args.run)?;
     let tap = tap_of("features", args.tap.as_deref(), shelf.as_ref(), &model, &args.output)?;
-    let name = args.run.file_name().map_or_else(|| args.run.clone(), PathBuf::from);
-    let basis = Basis::dictionary(name.display().to_string(), open(&args.run)?)?;
+    let basis = Basis::dictionary(name, open(&args.run)?)?;
     basis.check(tap.width(&model.architecture))?;
     let windows = args.text.windows(&model)?;
     let subject = Subject { model, tap, basis, windows };
