@@ -35,9 +35,9 @@ use super::language::{TextArgs, open_model, tap_of};
 /// neuronpedia writes OUT/neuronpedia/MODEL/LAYER-SET with the rows that Neuronpedia imports. What is left empty
 /// there: vectors, correlations between features and with neurons, and attribution.
 ///
-/// Memory: the model, the tokens of the text (4 bytes each), the contexts that are kept, and 64 MiB for features that
+/// Memory: the model, the tokens of the text (4 bytes each), the contexts that are kept (49 tokens each, 40 of a feature), and 64 MiB for features that
 /// fire together: of longer texts one token in 2, 4, 8, … is counted for these, which the page says. The text is read
-/// twice.
+/// twice, and windows of which contexts are kept once more.
 ///
 /// Examples:
 ///
@@ -242,7 +242,7 @@ impl Listener for Watch<'_> {
 
     fn done(&mut self, part: f64) -> bool {
         let tokens = self.tokens;
-        self.bar.advance(part, || format!("{} tokens, read twice", count(tokens)));
+        self.bar.advance(part, || format!("{} tokens, read up to three times", count(tokens)));
         !self.stopped.load(Ordering::SeqCst)
     }
 }
