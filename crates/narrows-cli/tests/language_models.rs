@@ -239,7 +239,14 @@ fn a_study_of_a_random_model_tells_what_it_cannot() {
         page.contains("What agrees") && page.contains("narrows study") && !page.contains("http")
     );
     assert!(!desk.path("s.rows").exists());
-    desk.narrows("evaluate s/dictionaries/blocks.0.residual_post --data demo:toy?rows=9 --help");
+    // What is left of it is a dictionary that other commands take.
+    desk.narrows(&format!(
+        "harvest {model} --text text.txt --context 24 --tap blocks.0.residual_post --element f32 --out rows -q"
+    ));
+    let scores = desk.json("evaluate s/dictionaries/blocks.0.residual_post --data rows --json -q");
+    assert_eq!(scores["input_dim"], 32);
+    let fvu = scores["fraction_variance_unexplained"].as_f64().unwrap();
+    assert!(fvu > 0.0 && fvu < 1.0, "{scores:#}");
 }
 
 fn real(name: &str) -> Option<String> {
