@@ -74,12 +74,20 @@ impl Pieces {
     /// # Errors
     /// If the vocabulary has neither a character of it nor bytes.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        if text.is_empty() {
-            return Ok(Vec::new());
+        match text.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.encode_on(&format!(" {text}")),
         }
+    }
+
+    /// The ids of a text that goes on, before which no space is put.
+    ///
+    /// # Errors
+    /// As [`Pieces::encode`].
+    pub fn encode_on(&self, text: &str) -> Result<Vec<u32>> {
         let mut ids = Vec::new();
         let mut buffer = [0; 4];
-        for character in std::iter::once(' ').chain(text.chars()) {
+        for character in text.chars() {
             let bytes = character.encode_utf8(&mut buffer).as_bytes();
             match self.ids.get(bytes) {
                 Some(&id) => ids.push(id),
@@ -181,6 +189,7 @@ mod tests {
         std::fs::write(file.path(), bytes).unwrap();
         let pieces = Pieces::read(file.path(), 6).unwrap();
         assert_eq!(pieces.encode("aa").unwrap(), [5, 4]);
+        assert_eq!(pieces.encode_on("aa").unwrap(), [4, 4]);
         let error = pieces.encode("aB").unwrap_err().to_string();
         assert!(error.contains("'B'") && error.contains("--lowercase"), "{error}");
     }

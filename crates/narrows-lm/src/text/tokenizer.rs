@@ -19,11 +19,17 @@ pub struct HuggingFace {
     tokenizer: tokenizers::Tokenizer,
     /// A token that is plain letters, with its text.
     before: Option<(u32, String)>,
+    /// Whether a text begins with a space that is not in it.
+    puts_space: bool,
 }
 
 impl HuggingFace {
     fn new(tokenizer: tokenizers::Tokenizer) -> Self {
-        let mut own = Self { tokenizer, before: None };
+        let first = tokenizer.encode_fast("a", false).ok();
+        let first = first.and_then(|found| tokenizer.id_to_token(*found.get_ids().first()?));
+        // How SentencePiece and byte-level vocabularies write a space.
+        let puts_space = first.is_some_and(|token| token.starts_with(['▁', 'Ġ']));
+        let mut own = Self { tokenizer, before: None, puts_space };
         let letters = |id: u32| {
             let alone = own.decode(&[id]);
             let plain = !alone.is_empty() && alone.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -99,6 +105,26 @@ impl Tokenizer {
                     "leave that text out, or give the tokenizer that the model was trained with",
                 )),
             },
+        }
+    }
+
+    /// The tokens of a text that goes on after a line break, as those of a document that comes in parts do. Whatever
+    /// puts a space before a text does it before a document, and not within it.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_on(&self, text: &str) -> Result<Vec<u32>> {
+        match self {
+            Self::Pieces(pieces) => pieces.encode_on(text),
+            Self::HuggingFace(own) if own.puts_space => {
+                let broken = self.encode("\n")?;
+                let joint = self.encode(&format!("\n{text}"))?;
+                // Where the break became one token with what follows, there is no telling them apart.
+                joint
+                    .strip_prefix(&broken[..])
+                    .map_or_else(|| self.encode(text), |own| Ok(own.to_vec()))
+            }
+            Self::HuggingFace(_) => self.encode(text),
         }
     }
 
@@ -193,6 +219,29 @@ mod tests {
         }
         assert_eq!(with(stripping).token(11), "\n");
         assert_eq!(with(|table| table["decoder"] = Value::Null).token(7), "▁once");
+    }
+
+    #[test]
+    fn a_text_that_goes_on_begins_with_no_space() {
+        let tokens =
+            json!({"<s>": 0, "▁": 1, "o": 2, "n": 3, "a": 4, "▁o": 5, "▁a": 6, "<0x0A>": 7});
+        let pieces = |table: &mut Value| {
+            table["normalizer"] = json!({"type": "Sequence", "normalizers": [
+                {"type": "Prepend", "prepend": "▁"},
+                {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            ]});
+            table["pre_tokenizer"] = Value::Null;
+            table["model"] = json!({"type": "BPE", "vocab": tokens, "unk_token": "<s>", "byte_fallback": true,
+                "merges": ["▁ o", "▁ a"]});
+        };
+        let tokenizer = with(pieces);
+        assert_eq!(tokenizer.encode("on").unwrap(), [5, 3]);
+        assert_eq!(tokenizer.encode_on("on").unwrap(), [2, 3]);
+        assert_eq!(tokenizer.encode_on(" on").unwrap(), [5, 3]);
+        // One that puts nothing before a text is asked as ever.
+        let plain = with(|table| table["pre_tokenizer"]["prepend_scheme"] = json!("never"));
+        assert_eq!(plain.encode_on("once up").unwrap(), plain.encode("once up").unwrap());
+        assert_eq!(plain.encode_on("once up").unwrap()[0], 12);
     }
 
     #[test]
