@@ -102,7 +102,9 @@ fn mistakes_of_features_are_told() {
         (format!("features d {of} --format delphy --out o"), "delphi"),
         (format!("features d {of} --splits 0 --out o"), "1..=1000"),
         (
-            format!("features d {of} --format neuronpedia --set-name a/b --out o"),
+            // Before anything is read.
+            "features d --lm nowhere --text none.txt --format neuronpedia --set-name a/b --out o"
+                .to_owned(),
             "another --set-name",
         ),
         (format!("features d {of} --tap blocks.0.mlp_hidden --out o"), "rows of 32 columns"),

@@ -40,6 +40,29 @@ fn a_model_is_told_and_predicts_text() {
 }
 
 #[test]
+fn a_text_ends_where_the_model_says_so() {
+    let (desk, model) = desk();
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        desk.write(&format!("own/{file}"), fs::read(Path::new(&model).join(file)).unwrap());
+    }
+    let line = "lm generate own --prompt river --tokens 12 --json";
+    let written = desk.json(line)["tokens"].as_array().unwrap().clone();
+    let prompt = written.len() - 12;
+    let end = written[prompt + 3].as_u64().unwrap();
+    let place = written[prompt..].iter().position(|token| *token == end).unwrap();
+    for (given, ends) in [
+        (serde_json::json!(end), true),
+        (serde_json::json!([279, end]), true),
+        (Value::Null, false),
+    ] {
+        let told = serde_json::json!({"eos_token_id": given});
+        desk.write("own/generation_config.json", told.to_string());
+        let expected = if ends { &written[..=prompt + place] } else { &written[..] };
+        assert_eq!(desk.json(line)["tokens"].as_array().unwrap(), expected);
+    }
+}
+
+#[test]
 fn several_taps_come_from_one_pass_with_tokens_and_places() {
     let (desk, model) = desk();
     let one = format!("harvest {model} --text text.txt --context 24 --element f32 --tap");
@@ -180,6 +203,10 @@ fn mistakes_are_told() {
         (format!("harvest {of} --tap blocks.1.residual_mid --out o"), "read the same rows"),
         (format!("harvest {of} --tap blocks.7.mlp_out --out o"), "blocks.0 to blocks.1"),
         (format!("harvest {model} --text text.txt --context 4000 --tap embedding --out o"), "1 to"),
+        (
+            format!("lm loss {model} --text text.txt --context 1"),
+            "expected windows of at least 2 tokens",
+        ),
         (format!("lm loss {model} --text latin.txt"), "not UTF-8 text: line 1, byte 4"),
         (format!("lm loss {model} --text a.jsonl"), "it has no 'text' (there are: body)"),
         (format!("lm loss {model} --text none.txt"), "check the path"),
@@ -241,7 +268,14 @@ fn a_study_of_a_random_model_tells_what_it_cannot() {
         page.contains("What agrees") && page.contains("narrows study") && !page.contains("http")
     );
     assert!(!desk.path("s.rows").exists());
-    desk.narrows("evaluate s/dictionaries/blocks.0.residual_post --data demo:toy?rows=9 --help");
+    // What is left of it is a dictionary that other commands take.
+    desk.narrows(&format!(
+        "harvest {model} --text text.txt --context 24 --tap blocks.0.residual_post --element f32 --out rows -q"
+    ));
+    let scores = desk.json("evaluate s/dictionaries/blocks.0.residual_post --data rows --json -q");
+    assert_eq!(scores["input_dim"], 32);
+    let fvu = scores["fraction_variance_unexplained"].as_f64().unwrap();
+    assert!(fvu > 0.0 && fvu < 1.0, "{scores:#}");
 }
 
 fn real(name: &str) -> Option<String> {

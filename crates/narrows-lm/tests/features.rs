@@ -378,6 +378,32 @@ fn what_is_given_up_leaves_nothing() {
     assert!(files(folder.path()).is_empty());
 }
 
+/// The third reading, that of the contexts, is not silent either.
+#[test]
+fn every_reading_tells_how_far_it_is_and_can_be_ended() {
+    struct Told(Vec<f64>, f64);
+    impl Listener for Told {
+        fn done(&mut self, part: f64) -> bool {
+            self.0.push(part);
+            part < self.1
+        }
+    }
+    let Case { model, basis, windows } = case();
+    let told = |last: f64| {
+        let mut told = Told(Vec::new(), last);
+        let options = FeaturesOptions::default();
+        let found = collect(&model, tap(), &basis, &windows, &options, &mut told);
+        (found, told.0)
+    };
+    let (found, parts) = told(2.0);
+    assert!(found.is_ok() && parts.is_sorted(), "{parts:?}");
+    // 21 windows, 8 at a time, three times.
+    assert_eq!(parts.len(), 9);
+    let (found, until) = told(parts[7]);
+    assert!(matches!(found, Err(Error::Interrupted { .. })));
+    assert_eq!(until, parts[..8]);
+}
+
 fn lines(path: &Path) -> Vec<Value> {
     let bytes = fs::read(path).unwrap();
     let mut text = String::new();

@@ -84,6 +84,70 @@ fn every_tap_and_the_logits_are_those_of_transformers() {
     }
 }
 
+/// A model of the golden ones whose configuration was changed.
+fn changed(name: &str, change: impl Fn(&mut serde_json::Value)) -> LanguageModel {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/models").join(name);
+    let to = tempfile::tempdir().unwrap();
+    for file in ["model.safetensors", "tokenizer.json"] {
+        std::fs::copy(from.join(file), to.path().join(file)).unwrap();
+    }
+    let mut table: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(from.join("config.json")).unwrap()).unwrap();
+    change(&mut table);
+    std::fs::write(to.path().join("config.json"), table.to_string()).unwrap();
+    LanguageModel::open(to.path()).unwrap()
+}
+
+#[test]
+fn the_share_that_turns_is_read_in_both_spellings() {
+    let classic = changed("neox-sequential", |_| ());
+    let new = changed("neox-sequential", |table| {
+        let table = table.as_object_mut().unwrap();
+        let (part, base) = (table.remove("rotary_pct"), table.remove("rotary_emb_base"));
+        assert_eq!(part, Some(1.0.into()));
+        let rope = serde_json::json!({"rope_type": "default", "rope_theta": base, "partial_rotary_factor": part});
+        table.insert("rope_parameters".to_owned(), rope);
+    });
+    assert_eq!(new.architecture, classic.architecture);
+}
+
+#[test]
+fn a_token_that_the_model_does_not_have_begins_no_text() {
+    let begin = |tokens: [Option<u32>; 2]| {
+        let model = changed("gpt2", |table| {
+            table["bos_token_id"] = serde_json::json!(tokens[0]);
+            table["eos_token_id"] = serde_json::json!(tokens[1]);
+        });
+        let text = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(text.path(), "the river runs ".repeat(20)).unwrap();
+        let text = TextOptions::new(vec![text.path().to_owned()]);
+        let windows = Corpus::open(&model, &text, 12, true).unwrap().collect().unwrap();
+        losses(&model, &windows, &mut Pass::default(), &mut NoHook).unwrap();
+        model.begin()
+    };
+    assert_eq!(begin([Some(50_256); 2]), None);
+    assert_eq!(begin([Some(272), Some(3)]), Some(3));
+    assert_eq!(begin([Some(5), Some(3)]), Some(5));
+    assert_eq!(begin([None; 2]), None);
+}
+
+#[test]
+fn a_model_may_turn_nothing_and_take_millions_of_positions() {
+    let model = changed("neox-sequential", |table| {
+        table["rotary_pct"] = serde_json::json!(0.0);
+        table["max_position_embeddings"] = serde_json::json!(50_000_000);
+    });
+    let windows = Windows::new(vec![1, 2, 2, 3], 4);
+    let found = losses(&model, &windows, &mut Pass::default(), &mut NoHook).unwrap();
+    assert!(found.iter().all(|loss| loss.is_finite()));
+    let long = changed("neox-sequential", |table| {
+        table["max_position_embeddings"] = serde_json::json!(50_000_000);
+    });
+    let plain = changed("neox-sequential", |_| ());
+    let losses = |model| losses(model, &windows, &mut Pass::default(), &mut NoHook).unwrap();
+    assert_eq!(losses(&long), losses(&plain));
+}
+
 /// The folder of a model in NARROWS_DATA, or a word that it is not there.
 fn real(name: &str) -> Option<PathBuf> {
     let found = std::env::var_os("NARROWS_DATA").map(|data| Path::new(&data).join(name));

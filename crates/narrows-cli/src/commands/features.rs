@@ -12,7 +12,7 @@ use narrows::report::count;
 use narrows::store::{Folder, check_replaceable, write_aside, write_folder};
 use narrows_lm::features::{
     CREATOR, DelphiOptions, DelphiWriter, Features, FeaturesOptions, Firing, Listener,
-    NeuronpediaOptions, collect, write_browser, write_jsonl, write_neuronpedia,
+    NeuronpediaOptions, check_set, collect, write_browser, write_jsonl, write_neuronpedia,
 };
 use narrows_lm::text::Windows;
 use narrows_lm::{Basis, LanguageModel, Tap};
@@ -35,9 +35,9 @@ use super::language::{TextArgs, open_model, tap_of};
 /// neuronpedia writes OUT/neuronpedia/MODEL/LAYER-SET with the rows that Neuronpedia imports. What is left empty
 /// there: vectors, correlations between features and with neurons, and attribution.
 ///
-/// Memory: the model, the tokens of the text (4 bytes each), the contexts that are kept, and 64 MiB for features that
+/// Memory: the model, the tokens of the text (4 bytes each), the contexts that are kept (49 tokens each, 40 of a feature), and 64 MiB for features that
 /// fire together: of longer texts one token in 2, 4, 8, … is counted for these, which the page says. The text is read
-/// twice.
+/// twice, and windows of which contexts are kept once more.
 ///
 /// Examples:
 ///
@@ -121,11 +121,15 @@ struct Subject {
 
 pub(crate) fn run(args: &FeaturesArgs) -> Result<()> {
     check_replaceable(&args.out, Folder::Features)?;
+    let name = args.run.file_name().map_or_else(|| args.run.clone(), PathBuf::from);
+    let name = name.display().to_string();
+    if args.format.contains(&Format::Neuronpedia) {
+        check_set(args.set_name.as_ref().unwrap_or(&name))?;
+    }
     let model = open_model(&args.lm)?;
     let shelf = Shelf::find(&args.run)?;
     let tap = tap_of("features", args.tap.as_deref(), shelf.as_ref(), &model, &args.output)?;
-    let name = args.run.file_name().map_or_else(|| args.run.clone(), PathBuf::from);
-    let basis = Basis::dictionary(name.display().to_string(), open(&args.run)?)?;
+    let basis = Basis::dictionary(name, open(&args.run)?)?;
     basis.check(tap.width(&model.architecture))?;
     let windows = args.text.windows(&model)?;
     let subject = Subject { model, tap, basis, windows };
@@ -238,7 +242,7 @@ impl Listener for Watch<'_> {
 
     fn done(&mut self, part: f64) -> bool {
         let tokens = self.tokens;
-        self.bar.advance(part, || format!("{} tokens, read twice", count(tokens)));
+        self.bar.advance(part, || format!("{} tokens, read up to three times", count(tokens)));
         !self.stopped.load(Ordering::SeqCst)
     }
 }

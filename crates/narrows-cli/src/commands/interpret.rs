@@ -10,7 +10,7 @@ use narrows::random::Random;
 use narrows::store::{write_aside, write_json};
 use narrows_lm::interpret::{
     CollectOptions, Endpoint, EndpointOptions, FeatureFragments, InterpretOptions, Interpreted,
-    Method, Prompts, Summary, collect, interpret,
+    Limit, Method, Prompts, Summary, collect, interpret,
 };
 use narrows_lm::{Basis, Tap};
 use serde_json::json;
@@ -28,7 +28,8 @@ use super::{Output, Screen, dictionaries};
 /// others (balanced accuracy).
 ///
 /// Requests of a feature: 1 to explain it, 10 to simulate, 2 to detect. Every answer is kept in
-/// OUT/cache: the same command goes on where it was stopped, and asks nothing that was answered.
+/// OUT/cache: the same command goes on where it was stopped, and asks nothing that was answered,
+/// but for answers that came back empty or cut off.
 /// The text of the fragments goes to the endpoint.
 ///
 /// Memory: the model, 4 bytes for each token, 8 windows' rows and codes, and 8 kB for each feature
@@ -89,6 +90,16 @@ pub(crate) struct InterpretArgs {
     /// Seconds that a request may take
     #[arg(long, default_value_t = 120, value_name = "N")]
     timeout: u64,
+    /// Tokens of an answer, at most, for models that think before they answer [default: 512 of an explanation and of a
+    /// list, 16 for each token that is simulated]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_answer_tokens: Option<u32>,
+    /// What the endpoint calls the most tokens of an answer
+    #[arg(long, value_enum, default_value_t = LimitAs::MaxTokens, value_name = "NAME")]
+    limit_as: LimitAs,
+    /// Send no temperature, for endpoints that refuse it; otherwise it is 0
+    #[arg(long)]
+    no_temperature: bool,
     /// A folder of prompts in place of those that are built in
     #[arg(long, value_name = "DIR")]
     prompts: Option<PathBuf>,
@@ -114,6 +125,16 @@ enum Tried {
     Both,
 }
 
+/// What endpoints call the most tokens of an answer.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum LimitAs {
+    /// Most endpoints
+    MaxTokens,
+    /// Endpoints whose models think, as OpenAI's newer ones
+    MaxCompletionTokens,
+}
+
 /// Fragments that activate a feature, at least, and features that are looked at for each that is wanted.
 const FEWEST: usize = 10;
 const CANDIDATES: usize = 4;
@@ -134,11 +155,7 @@ pub(crate) fn run(args: &InterpretArgs) -> Result<()> {
         .into());
     };
     check_folder(out)?;
-    let mut options = EndpointOptions::new(url, name);
-    options.key = args.key_env.as_deref().map(key).transpose()?;
-    options.timeout = std::time::Duration::from_secs(args.timeout.max(1));
-    (options.most_requests, options.most_tokens) = (args.budget, args.token_budget);
-    let endpoint = Endpoint::new(options, &out.join("cache"))?;
+    let endpoint = Endpoint::new(endpoint_options(args, url, name)?, &out.join("cache"))?;
     let prompts = match &args.prompts {
         Some(folder) => Prompts::read(folder)?,
         None => Prompts::built_in()?,
@@ -163,6 +180,22 @@ pub(crate) fn run(args: &InterpretArgs) -> Result<()> {
     let summary = found.summary(endpoint.spent());
     write(out, &found, &summary, args, tap)?;
     print(args, &found, &summary, out)
+}
+
+fn endpoint_options(args: &InterpretArgs, url: &str, name: &str) -> Result<EndpointOptions> {
+    let mut options = EndpointOptions::new(url, name);
+    options.key = args.key_env.as_deref().map(key).transpose()?;
+    options.timeout = std::time::Duration::from_secs(args.timeout.max(1));
+    (options.most_requests, options.most_tokens) = (args.budget, args.token_budget);
+    options.most_answer_tokens = args.max_answer_tokens.map(|most| most as usize);
+    options.limit = match args.limit_as {
+        LimitAs::MaxTokens => Limit::MaxTokens,
+        LimitAs::MaxCompletionTokens => Limit::MaxCompletionTokens,
+    };
+    if args.no_temperature {
+        options.temperature = None;
+    }
+    Ok(options)
 }
 
 /// Refuses a folder that something else is in.
@@ -283,6 +316,13 @@ fn print(args: &InterpretArgs, found: &Interpreted, summary: &Summary, out: &Pat
         "{} requests ({} sent again, {} answers were there), {} tokens; {} answers could not be read",
         spent.requests, spent.retries, spent.from_cache, spent.tokens, summary.failed
     ));
+    if spent.cut > 0 {
+        args.output.say(format!(
+            "{} answers were empty or cut at their longest: they are not kept, so the same command asks for them \
+             again; give a larger --max-answer-tokens",
+            spent.cut
+        ));
+    }
     if !summary.finished {
         args.output.say(format!(
             "the budget is spent after {} features; the same command goes on from there ({})",

@@ -70,6 +70,9 @@ struct LossArgs {
 
 /// Let a model go on with a prompt
 ///
+/// It ends with a token that ends a text (eos_token_id of generation_config.json or config.json),
+/// with the one that begins a text, or where the model's positions end.
+///
 /// Example: narrows lm generate stories260K --prompt 'Once upon a time' --temperature 0
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -180,8 +183,22 @@ fn told(model: &LanguageModel) -> String {
     )
 }
 
+/// Refuses windows in which nothing is predicted.
+fn check_predicts(length: usize) -> narrows::Result<()> {
+    match length {
+        0 | 2.. => Ok(()),
+        _ => Err(narrows::Error::mistake(
+            "say how well a model predicts text",
+            "windows of at least 2 tokens, the first of which is given",
+            length.to_string(),
+            "give a larger --context",
+        )),
+    }
+}
+
 fn loss(args: &LossArgs) -> Result<()> {
     let model = open_model(&args.model)?;
+    check_predicts(args.text.length(&model))?;
     let mut corpus = args.text.open(&model)?;
     let (mut pass, mut bar) = (Pass::default(), Bar::new(&args.output));
     let (mut sum, mut predictions, mut tokens) = (0.0, 0, 0);
@@ -247,7 +264,7 @@ fn generate(args: &GenerateArgs) -> Result<()> {
     let begin = usize::from(model.begin().is_some() && !args.no_begin);
     let written = model.generate(&prompt, args.tokens, sampling, &mut NoHook, |token| {
         tokens.push(token);
-        if Some(token) == model.begin() {
+        if model.is_end(token) {
             return false;
         }
         let text = model.tokenizer.decode(&tokens[begin..]);

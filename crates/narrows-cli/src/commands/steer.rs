@@ -114,8 +114,9 @@ pub(crate) fn run(args: SteerArgs) -> Result<()> {
     });
     if args.tokens > 0 {
         let sampling = Sampling { temperature: args.temperature, seed: args.seed };
-        let plain = model.generate(&prompt, args.tokens, sampling, &mut NoHook, |_| true)?;
-        let steered = model.generate(&prompt, args.tokens, sampling, &mut steering, |_| true)?;
+        let goes_on = |token| !model.is_end(token);
+        let plain = model.generate(&prompt, args.tokens, sampling, &mut NoHook, goes_on)?;
+        let steered = model.generate(&prompt, args.tokens, sampling, &mut steering, goes_on)?;
         result["text_before"] = json!(model.tokenizer.decode(&plain[begin..]));
         result["text_after"] = json!(model.tokenizer.decode(&steered[begin..]));
     }

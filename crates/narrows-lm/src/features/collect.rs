@@ -1,4 +1,4 @@
-//! Two passes over a text: where features fire most, then what stands around.
+//! Passes over a text: where features fire most, how codes are spread, then what stands around those that are kept.
 
 use narrows::compute::SparseRows;
 use narrows::{Error, Result};
@@ -179,9 +179,10 @@ impl Asked {
     }
 }
 
-/// Collects features at a tap over a text, read twice, 8 windows at a time.
+/// Collects features at a tap over a text, read twice, 8 windows at a time; windows in which a context is kept are read
+/// once more, which may be all of them.
 ///
-/// Memory: the tokens; of each feature that is asked for the contexts that are kept; and up to 64 MiB for features that
+/// Memory: the tokens; of each feature that is asked for the contexts that are kept, 8 bytes for each of their tokens; and up to 64 MiB for features that
 /// fire together.
 ///
 /// # Errors
@@ -207,15 +208,15 @@ pub fn collect(
         firings.clear();
         part.each(&asked, |_, firing| firings.push(firing));
         listener.firings(&firings)?;
-        go_on(listener, 0.5 * done)
+        go_on(listener, 0.4 * done)
     })?;
     let mut drawing = Drawing::new(&peaks.seen, &asked, options);
     reading.each_part(&mut |part, done| {
         drawing.add(part);
-        go_on(listener, 0.5 + 0.4 * done)
+        go_on(listener, 0.4 + 0.3 * done)
     })?;
-    let contexts = drawing.contexts(&Around { model, tap, basis, windows, options })?;
-    go_on(listener, 0.95)?;
+    let around = Around { model, tap, basis, windows, options };
+    let contexts = drawing.contexts(&around, &mut |done| go_on(listener, 0.7 + 0.25 * done))?;
     let near = lens::near(basis.directions(), &asked.features, NEAR);
     let adds = matches!(tap.site, Site::AttentionOut | Site::MlpOut);
     let mut lens = match tap.is_residual() || adds {

@@ -1,6 +1,8 @@
-//! The second pass, which knows the largest codes: how codes are spread, and contexts from all of their range.
+//! The second pass, which knows the largest codes: how codes are spread, and contexts from all of their range. The
+//! windows of contexts that are kept are then read once more.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use narrows::Result;
 use narrows::compute::SparseRows;
@@ -79,95 +81,104 @@ impl<'a> Drawing<'a> {
     }
 
     /// What stands around the firings of each feature: of the largest codes, and of each band from the highest on.
-    pub(super) fn contexts(&self, around: &Around<'_>) -> Result<Vec<Contexts>> {
-        let codes = self.codes(around)?;
-        let context =
-            |firing: &Firing, place: usize| around.context(firing, &codes[&(firing.window, place)]);
-        let of = |place: usize| {
-            let top = self.seen[place].top.iter().map(|firing| context(firing, place)).collect();
-            let bands = self.drawn[place].bands.iter().rev().map(|(_, firings)| {
-                let mut firings = firings.clone();
-                let by_code = |a: &Firing, b: &Firing| {
-                    let places = (a.window, a.place).cmp(&(b.window, b.place));
-                    b.code.total_cmp(&a.code).then(places)
-                };
-                firings.sort_by(by_code);
-                firings.iter().map(|firing| context(firing, place)).collect()
-            });
-            (top, bands.collect())
+    /// `told` hears which part is done.
+    pub(super) fn contexts(
+        &self,
+        around: &Around<'_>,
+        told: &mut dyn FnMut(f64) -> Result<()>,
+    ) -> Result<Vec<Contexts>> {
+        let kept: Vec<(Vec<Firing>, Vec<Vec<Firing>>)> =
+            (0..self.drawn.len()).map(|place| self.kept(place)).collect();
+        let firings = kept.iter().flat_map(|(top, bands)| top.iter().chain(bands.iter().flatten()));
+        let mut made = around.contexts(&firings.copied().collect::<Vec<_>>(), told)?.into_iter();
+        let mut next = |firings: &[Firing]| made.by_ref().take(firings.len()).collect();
+        let of = |(top, bands): &(Vec<Firing>, Vec<Vec<Firing>>)| {
+            (next(top), bands.iter().map(|band| next(band)).collect())
         };
-        Ok((0..self.drawn.len()).map(of).collect())
+        Ok(kept.iter().map(of).collect())
     }
 
-    /// The codes of each feature in every window that it needs; those of a window are made once for all of them.
-    fn codes(&self, around: &Around<'_>) -> Result<HashMap<(u32, usize), Vec<f32>>> {
-        let mut needed: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-        for (place, own) in self.drawn.iter().enumerate() {
-            let drawn = own.bands.iter().flat_map(|(_, firings)| firings);
-            for firing in self.seen[place].top.iter().chain(drawn) {
-                let of_window = needed.entry(firing.window).or_default();
-                if of_window.last() != Some(&place) {
-                    of_window.push(place);
-                }
-            }
-        }
-        let mut codes = HashMap::new();
-        let length = around.windows.length;
-        let mut harvester = Harvester::new(around.model, &[around.tap], false);
-        let all: Vec<(&u32, &Vec<usize>)> = needed.iter().collect();
-        for group in all.chunks(WINDOWS) {
-            let tokens =
-                group.iter().flat_map(|(window, _)| around.windows.sequence(**window as usize));
-            let found = harvester.run(&Windows::new(tokens.copied().collect(), length))?;
-            let sparse = around.basis.encode(&found.rows[0])?;
-            for (within, (window, places)) in group.iter().enumerate() {
-                for &place in *places {
-                    let feature = self.asked.features[place];
-                    let own = codes_of(&sparse, &found.places, length, within, feature);
-                    codes.insert((**window, place), own);
-                }
-            }
-        }
-        Ok(codes)
+    /// The firings of a feature whose contexts are wanted.
+    fn kept(&self, place: usize) -> (Vec<Firing>, Vec<Vec<Firing>>) {
+        let bands = self.drawn[place].bands.iter().rev().map(|(_, firings)| {
+            let mut firings = firings.clone();
+            let by_code = |a: &Firing, b: &Firing| {
+                let places = (a.window, a.place).cmp(&(b.window, b.place));
+                b.code.total_cmp(&a.code).then(places)
+            };
+            firings.sort_by(by_code);
+            firings
+        });
+        (self.seen[place].top.clone(), bands.collect())
     }
 }
 
 impl Around<'_> {
-    /// The tokens around a firing, none beyond those that begin and end its document.
-    fn context(&self, firing: &Firing, codes: &[f32]) -> Context {
+    /// The context of each firing, in their order; the codes of a window are made once for all that lie in it.
+    fn contexts(
+        &self,
+        firings: &[Firing],
+        told: &mut dyn FnMut(f64) -> Result<()>,
+    ) -> Result<Vec<Context>> {
+        let mut needed: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (place, firing) in firings.iter().enumerate() {
+            needed.entry(firing.window).or_default().push(place);
+        }
+        let mut contexts: Vec<Option<Context>> = firings.iter().map(|_| None).collect();
+        let length = self.windows.length;
+        let mut harvester = Harvester::new(self.model, &[self.tap], false);
+        let all: Vec<(&u32, &Vec<usize>)> = needed.iter().collect();
+        for (number, group) in (1..).zip(all.chunks(WINDOWS)) {
+            let tokens =
+                group.iter().flat_map(|(window, _)| self.windows.sequence(**window as usize));
+            let found = harvester.run(&Windows::new(tokens.copied().collect(), length))?;
+            let sparse = self.basis.encode(&found.rows[0])?;
+            for (within, (_, wanted)) in group.iter().enumerate() {
+                for &place in *wanted {
+                    let firing = &firings[place];
+                    let around = self.around(firing);
+                    let own = within * length + around.start..within * length + around.end;
+                    let codes = codes_of(&sparse, &found.places, own, firing.feature);
+                    contexts[place] = Some(self.context(firing, around, codes));
+                }
+            }
+            told((number * WINDOWS).min(all.len()) as f64 / all.len() as f64)?;
+        }
+        Ok(contexts.into_iter().flatten().collect())
+    }
+
+    /// The places around a firing, none beyond the tokens that begin and end its document.
+    fn around(&self, firing: &Firing) -> Range<usize> {
         let sequence = self.windows.sequence(firing.window as usize);
         let peak = firing.place as usize;
         let begins = |place: &usize| Some(sequence[*place]) == self.model.begin();
         let start = (0..=peak).rev().find(begins).unwrap_or(0);
         let end = (peak + 1..sequence.len()).find(begins).unwrap_or(sequence.len());
         let first = peak.saturating_sub(self.options.before).max(start);
-        let end = end.min(peak + self.options.after + 1);
+        first..end.min(peak + self.options.after + 1)
+    }
+
+    fn context(&self, firing: &Firing, around: Range<usize>, codes: Vec<f32>) -> Context {
+        let sequence = self.windows.sequence(firing.window as usize);
         Context {
             window: firing.window as usize,
-            first,
-            tokens: sequence[first..end].to_vec(),
-            codes: codes[first..end].to_vec(),
-            peak: peak - first,
+            first: around.start,
+            peak: firing.place as usize - around.start,
+            tokens: sequence[around].to_vec(),
+            codes,
         }
     }
 }
 
-/// The codes of a feature at every token of a window, 0 where there is no row.
-fn codes_of(
-    sparse: &SparseRows,
-    places: &[usize],
-    length: usize,
-    window: usize,
-    feature: usize,
-) -> Vec<f32> {
-    let mut found = vec![0.0; length];
-    // Rows come in the order of their places.
-    let begin = places.partition_point(|place| place / length < window);
-    let own = places[begin..].iter().take_while(|place| **place / length == window);
+/// The codes of a feature at some tokens, 0 where there is no row. Rows come in the order of their `places`.
+fn codes_of(sparse: &SparseRows, places: &[usize], tokens: Range<usize>, feature: u32) -> Vec<f32> {
+    let mut found = vec![0.0; tokens.len()];
+    let begin = places.partition_point(|&place| place < tokens.start);
+    let own = places[begin..].iter().take_while(|&&place| place < tokens.end);
     for (row, place) in (begin..).zip(own) {
         let (features, codes) = sparse.row(row);
-        if let Ok(at) = features.binary_search(&(feature as u32)) {
-            found[place % length] = codes[at].abs();
+        if let Ok(at) = features.binary_search(&feature) {
+            found[place - tokens.start] = codes[at].abs();
         }
     }
     found

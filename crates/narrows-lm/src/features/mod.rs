@@ -32,4 +32,4 @@ pub use collect::{
 pub use delphi::{DelphiOptions, DelphiWriter};
 pub use export::write_jsonl;
 pub use lens::LogitHistogram;
-pub use neuronpedia::{CREATOR, NeuronpediaOptions, write_neuronpedia};
+pub use neuronpedia::{CREATOR, NeuronpediaOptions, check_set, write_neuronpedia};

@@ -74,6 +74,23 @@ struct Rows<'a> {
     created: String,
 }
 
+/// Refuses a name of a set that cannot be one of a folder.
+///
+/// # Errors
+/// If it is none.
+pub fn check_set(set: &str) -> Result<()> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !set.is_empty() && set.chars().all(fits) {
+        return Ok(());
+    }
+    Err(Error::mistake(
+        "write features for Neuronpedia",
+        "a set of letters, digits, '-', '_' and '.'",
+        format!("'{set}'"),
+        "give another --set-name",
+    ))
+}
+
 /// Writes MODEL/LAYER-SET into a folder.
 ///
 /// # Errors
@@ -86,15 +103,7 @@ pub fn write_neuronpedia(
     options: &NeuronpediaOptions,
     folder: &Path,
 ) -> Result<()> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if options.set.is_empty() || !options.set.chars().all(fits) {
-        return Err(Error::mistake(
-            "write features for Neuronpedia",
-            "a set of letters, digits, '-', '_' and '.'",
-            format!("'{}'", options.set),
-            "give another --set-name",
-        ));
-    }
+    check_set(&options.set)?;
     let source = format!("{}-{}", tap.block, options.set);
     let created = timestamp(options.created);
     let folder = folder.join(&features.model).join(&source);

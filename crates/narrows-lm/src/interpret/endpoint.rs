@@ -1,7 +1,8 @@
 //! An OpenAI-compatible endpoint: asked patiently, within a budget, and never twice the same.
 //!
 //! A request that is refused for now (408, 429, 5xx), that takes too long or whose connection breaks is sent
-//! again after 1, 2, 4, … seconds, or after as many as `Retry-After` says. Each that is sent counts.
+//! again after 1, 2, 4, … seconds, or after as many as `Retry-After` says. Each that is sent counts. An answer that is
+//! empty or was cut at its longest (`finish_reason` is `length`) is used, but not kept: it is asked for again next time.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -40,10 +41,36 @@ pub struct EndpointOptions {
     pub most_requests: Option<u64>,
     /// Tokens of requests and answers, at most: none is sent once so many are spent.
     pub most_tokens: Option<u64>,
+    /// Tokens of an answer, at most; `None`: what an answer of its kind needs. Models that think before they answer
+    /// need more.
+    pub most_answer_tokens: Option<usize>,
+    /// What is sent as `temperature`; `None`: nothing, for endpoints that refuse it.
+    pub temperature: Option<f64>,
+    /// What the tokens of an answer are limited by.
+    pub limit: Limit,
+}
+
+/// What endpoints call the most tokens of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Limit {
+    /// `max_tokens`, which all but the newest take.
+    #[default]
+    MaxTokens,
+    /// `max_completion_tokens`, which counts what is thought too.
+    MaxCompletionTokens,
+}
+
+impl Limit {
+    fn key(self) -> &'static str {
+        match self {
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+        }
+    }
 }
 
 impl EndpointOptions {
-    /// A request may take 2 minutes and is sent 6 times at most; no budget.
+    /// A request may take 2 minutes and is sent 6 times at most; no budget, temperature 0.
     pub fn new(url: impl Into<String>, model: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -54,6 +81,9 @@ impl EndpointOptions {
             first_wait: Duration::from_secs(1),
             most_requests: None,
             most_tokens: None,
+            most_answer_tokens: None,
+            temperature: Some(0.0),
+            limit: Limit::default(),
         }
     }
 }
@@ -69,6 +99,8 @@ pub struct Spent {
     pub from_cache: u64,
     /// Tokens of requests and answers, as the endpoint says; where it says nothing, a token for every 4 characters.
     pub tokens: u64,
+    /// Answers that were empty or cut at their longest, and so not kept.
+    pub cut: u64,
 }
 
 /// An endpoint and the answers that it gave.
@@ -83,6 +115,8 @@ pub struct Endpoint {
 /// What came of sending a request.
 enum Sent {
     Answered(Kept),
+    /// The answer is empty, or was cut at its longest.
+    Cut(Kept),
     /// It may be sent again, after so long where the endpoint says so.
     Refused(String, Option<Duration>),
     /// Nobody answers at all.
@@ -123,23 +157,16 @@ impl Endpoint {
         *held(&self.spent)
     }
 
-    /// The answer to a system message and a user's message, in at most `most_tokens` tokens; `None` if the budget is
-    /// spent.
+    /// The answer to a system message and a user's message, in at most `most_tokens` tokens unless the options say
+    /// otherwise; `None` if the budget is spent.
     ///
     /// # Errors
     /// If the endpoint cannot be reached, refuses, or answers what is no answer.
     pub fn ask(&self, system: &str, user: &str, most_tokens: usize) -> Result<Option<String>> {
-        let request = json!({
-            "model": self.options.model,
-            "messages": [
-                {"role": "system", "content": system},
-                {"role": "user", "content": user},
-            ],
-            "temperature": 0,
-            "max_tokens": most_tokens,
-        });
+        let request = self.request(system, user, most_tokens);
         let body = request.to_string();
-        if let Some(kept) = self.cache.find(&self.url, &body) {
+        let there = self.cache.find(&self.url, &body);
+        if let Some(kept) = there.filter(|kept| !is_empty(&kept.answer)) {
             held(&self.spent).from_cache += 1;
             return Ok(Some(kept.answer));
         }
@@ -153,6 +180,12 @@ impl Endpoint {
                 Sent::Answered(kept) => {
                     held(&self.spent).tokens += kept.tokens;
                     self.cache.keep(&self.url, &body, &kept)?;
+                    return Ok(Some(kept.answer));
+                }
+                Sent::Cut(kept) => {
+                    let mut spent = held(&self.spent);
+                    spent.tokens += kept.tokens;
+                    spent.cut += 1;
                     return Ok(Some(kept.answer));
                 }
                 Sent::Refused(told, after) => {
@@ -171,6 +204,25 @@ impl Endpoint {
             format!("{problem}, {} times in a row", self.options.tries.max(1)),
             GO_ON,
         ))
+    }
+
+    pub(super) fn request(&self, system: &str, user: &str, most_tokens: usize) -> Value {
+        let mut request = json!({
+            "model": self.options.model,
+            "messages": [
+                {"role": "system", "content": system},
+                {"role": "user", "content": user},
+            ],
+        });
+        match self.options.temperature {
+            // Written as it always was, so that answers that are kept are found again.
+            Some(0.0) => request["temperature"] = json!(0),
+            Some(other) => request["temperature"] = json!(other),
+            None => {}
+        }
+        let most = self.options.most_answer_tokens.unwrap_or(most_tokens);
+        request[self.options.limit.key()] = json!(most);
+        request
     }
 
     fn unreachable(&self, problem: &str) -> Error {
@@ -213,7 +265,7 @@ impl Endpoint {
             Err(error) => return self.not_sent(error),
         };
         match status {
-            200..=299 => self.answer(request, &text).map(Sent::Answered),
+            200..=299 => self.answer(request, &text),
             408 | 429 | 500..=599 => {
                 Ok(Sent::Refused(format!("status {status}: {}", shortened(&text)), after))
             }
@@ -244,6 +296,10 @@ impl Endpoint {
         let remedy = match status {
             401 | 403 => "name the variable that holds your key by --key-env",
             404 => "check --endpoint (it goes up to, and without, /chat/completions) and --model",
+            400 if text.contains("max_completion_tokens") => {
+                "give --limit-as max_completion_tokens"
+            }
+            400 if text.contains("temperature") => "give --no-temperature",
             _ => "see what the endpoint says",
         };
         Error::mistake(
@@ -255,7 +311,7 @@ impl Endpoint {
     }
 
     /// The text of an answer.
-    fn answer(&self, request: &Value, text: &str) -> Result<Kept> {
+    fn answer(&self, request: &Value, text: &str) -> Result<Sent> {
         let parsed: Value = serde_json::from_str(text).unwrap_or_default();
         let message = &parsed["choices"][0]["message"];
         if !message.is_object() {
@@ -269,8 +325,14 @@ impl Endpoint {
         let answer = message["content"].as_str().unwrap_or_default().to_owned();
         let tokens = parsed["usage"]["total_tokens"].as_u64();
         let tokens = tokens.unwrap_or_else(|| estimated_tokens(request, &answer));
-        Ok(Kept { request: request.clone(), answer, tokens })
+        let cut = is_empty(&answer) || parsed["choices"][0]["finish_reason"] == "length";
+        let kept = Kept { request: request.clone(), answer, tokens };
+        Ok(if cut { Sent::Cut(kept) } else { Sent::Answered(kept) })
     }
+}
+
+fn is_empty(answer: &str) -> bool {
+    answer.trim().is_empty()
 }
 
 /// Tokens of a request and its answer where the endpoint does not count them, so that a budget ends all the same: one

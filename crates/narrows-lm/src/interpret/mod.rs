@@ -13,7 +13,7 @@
 //!
 //! The endpoint takes `POST URL/chat/completions` as OpenAI's does. Answers are kept in a folder under the hash
 //! of the request, so that a run that was stopped goes on where it was, and one that is made again asks
-//! nothing. An answer that cannot be read counts as failed and is left out of the score.
+//! nothing but what came back empty or cut off. An answer that cannot be read counts as failed and is left out of the score.
 //!
 //! Source: S. Bills et al., Language models can explain neurons in language models (2023), with the numbers of
 //! fragments of H. Cunningham et al. (2023); detection is that of G. Paulo et al., Automatically interpreting
@@ -37,7 +37,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use narrows::Result;
 use serde::Serialize;
 
-pub use endpoint::{Endpoint, EndpointOptions, Spent};
+pub use endpoint::{Endpoint, EndpointOptions, Limit, Spent};
 pub use fragments::{CollectOptions, FeatureFragments, Fragment, collect};
 pub use prompts::Prompts;
 pub use protocol::{Detection, Interpretation};

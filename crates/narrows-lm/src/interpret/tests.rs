@@ -302,6 +302,70 @@ fn an_endpoint_that_does_not_count_ends_at_the_budget_too() {
 }
 
 #[test]
+fn an_answer_that_is_empty_or_cut_is_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|number, _, _| {
+        let (text, reason) = match number {
+            0 => (" ", "stop"),
+            1 => ("hot wo", "length"),
+            _ => ("hot words", "stop"),
+        };
+        let choice = json!({"message": {"content": text}, "finish_reason": reason});
+        (200, json!({"choices": [choice], "usage": {"total_tokens": 10}}).to_string())
+    });
+    let endpoint = Endpoint::new(options(&server), folder.path()).unwrap();
+    let ask = || endpoint.ask("system", "user", 10).unwrap().unwrap();
+    assert_eq!([ask(), ask(), ask(), ask()], [" ", "hot wo", "hot words", "hot words"]);
+    let spent = endpoint.spent();
+    assert_eq!((spent.requests, spent.cut, spent.from_cache, spent.tokens), (3, 2, 1, 30));
+}
+
+#[test]
+fn an_empty_answer_that_was_kept_before_is_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|_, _, _| said("hot words"));
+    let ask = || {
+        let endpoint = Endpoint::new(options(&server), folder.path()).unwrap();
+        endpoint.ask("system", "user", 10).unwrap().unwrap()
+    };
+    ask();
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    for file in files.flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("\"hot words\"", "\"\"")).unwrap();
+    }
+    assert_eq!((ask(), ask(), server.requests()), ("hot words".into(), "hot words".into(), 2));
+}
+
+#[test]
+fn endpoints_that_take_other_names_and_no_temperature_are_asked_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|_, _, _| said("hot"));
+    let ask = |change: &dyn Fn(&mut EndpointOptions)| {
+        let mut options = options(&server);
+        change(&mut options);
+        Endpoint::new(options, folder.path()).unwrap().request("system", "user", 10)
+    };
+    let plain = ask(&|_| ());
+    assert_eq!((&plain["temperature"], &plain["max_tokens"]), (&json!(0), &json!(10)));
+    assert!(plain["temperature"].is_u64(), "kept answers are found by it");
+    let other = ask(&|options| {
+        options.temperature = None;
+        options.limit = Limit::MaxCompletionTokens;
+        options.most_answer_tokens = Some(4000);
+    });
+    let keys: Vec<&String> = other.as_object().unwrap().keys().collect();
+    assert_eq!(other["max_completion_tokens"], 4000);
+    assert!(keys.len() == 3 && other.get("temperature").is_none(), "{keys:?}");
+    let refused = Server::start(|_, _, _| {
+        (400, "Unsupported parameter: 'max_tokens'; use 'max_completion_tokens'".to_owned())
+    });
+    let error = run(options(&refused), folder.path(), 1).unwrap_err().to_string();
+    assert!(error.contains("--limit-as max_completion_tokens"), "{error}");
+}
+
+#[test]
 fn the_same_text_is_one_fragment() {
     use narrows::evaluate::Frame;
 

@@ -103,7 +103,8 @@ pub struct Architecture {
     pub tied: bool,
     /// What the products of queries and keys are multiplied by, of each block.
     pub attention_scales: Vec<f32>,
-    /// The token that begins a text.
+    /// The token that begins a text. A token that the vocabulary does not have is none: `transformers` writes its
+    /// default into the configuration of any GPT-2, however few tokens that has.
     pub begin: Option<u32>,
 }
 
@@ -156,16 +157,11 @@ impl Settings<'_> {
         }
     }
 
-    /// A token, or the first of several.
-    fn token(&self, name: &str) -> Option<u32> {
-        let value = &self.table[name];
-        let value = if value.is_array() { &value[0] } else { value };
-        value.as_u64().map(|token| token as u32)
-    }
-
-    /// The token that begins a text, or, of a model without, the one that ends it.
+    /// The token that begins a text, or, of a model without, the first of those that end it.
     fn begin(&self) -> Option<u32> {
-        self.token("bos_token_id").or_else(|| self.token("eos_token_id"))
+        let vocabulary = self.table["vocab_size"].as_u64().unwrap_or(0) as usize;
+        let first = |name: &str| tokens(&self.table[name], vocabulary).first().copied();
+        first("bos_token_id").or_else(|| first("eos_token_id"))
     }
 
     /// The frequencies of `turned` columns of a head.
@@ -198,6 +194,13 @@ impl Settings<'_> {
         };
         Ok(Positions::Rotary { frequencies })
     }
+}
+
+/// A token or several, those left out that a vocabulary does not have.
+pub(super) fn tokens(value: &Value, vocabulary: usize) -> Vec<u32> {
+    let several = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    let tokens = several.iter().filter_map(Value::as_u64);
+    tokens.filter(|&token| token < vocabulary as u64).map(|token| token as u32).collect()
 }
 
 /// Frequencies whose wave is longer than `before/low` are divided by `factor`, those shorter than
@@ -260,6 +263,7 @@ impl Settings<'_> {
         let head_width = self.head_width(width, heads)?;
         let context = self.count(&["max_position_embeddings"])?;
         let part = self.number(&Value::Null, "rotary_pct", 0.25);
+        let turned = self.turned(head_width, part);
         let bias = self.is("attention_bias", true);
         Ok(Architecture {
             family: Family::GptNeoX,
@@ -276,11 +280,7 @@ impl Settings<'_> {
             activation: self.activation("hidden_act", "gelu")?,
             gated: false,
             parallel: self.is("use_parallel_residual", true),
-            positions: self.rotary(
-                (head_width as f64 * part) as usize,
-                context,
-                "rotary_emb_base",
-            )?,
+            positions: self.rotary(turned, context, "rotary_emb_base")?,
             window: None,
             query_bias: bias,
             attention_bias: bias,

@@ -164,9 +164,13 @@ impl LanguageModel {
         own.queries.apply(&pass.normed, &mut pass.queries);
         let inner = made.heads * made.head_width;
         let keys = made.key_heads * made.head_width;
-        if let Some(rotation) = &self.rotation {
+        if let Some(angles) = &self.angles {
             let turned = pass.queries.view_mut();
-            rotation.turn(length, made.head_width, turned.slice_move(s![.., ..inner + keys]));
+            angles.of(length).turn(
+                length,
+                made.head_width,
+                turned.slice_move(s![.., ..inner + keys]),
+            );
         }
         let all = pass.queries.view();
         let shape = AttentionShape {

@@ -10,6 +10,8 @@
 //! Differs from: there neighbouring columns of queries and keys are turned as pairs; here their rows are put
 //! in the order in which columns half a head apart are pairs, which gives the same products.
 
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use narrows::compute::{Activation, Matrix, RowNorm};
@@ -40,25 +42,18 @@ pub(super) fn find(folder: &Path) -> Option<(PathBuf, PathBuf)> {
 }
 
 pub(super) fn open(model: &Path, vocabulary: &Path) -> Result<LanguageModel> {
-    let bytes = std::fs::read(model).map_err(|error| Error::read(model, error))?;
-    let bad = |problem: String| Error::bad_file(model, problem, REMEDY);
-    if bytes.len() < 4 * HEADER {
-        return Err(bad("it is cut off".to_owned()));
-    }
-    let (header, numbers) = bytes.split_at(4 * HEADER);
-    let header: Vec<i32> =
-        header.as_chunks::<4>().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect();
-    let made = architecture(&header).ok_or_else(|| bad(format!("its header is {header:?}")))?;
-    let values: Vec<f32> =
-        numbers.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    let mut values = Values { path: model, rest: &values };
+    let mut values = Values::open(model)?;
+    let header = values.header()?;
+    let made = architecture(&header)
+        .ok_or_else(|| Error::bad_file(model, format!("its header is {header:?}"), REMEDY))?;
     let parameters = read(&mut values, &made)?;
-    if !values.rest.is_empty() {
-        return Err(bad(format!("{} numbers are left over", values.rest.len())));
+    if values.left > 0 {
+        let problem = format!("{} bytes are left over", values.left);
+        return Err(Error::bad_file(model, problem, REMEDY));
     }
     let tokenizer = Tokenizer::open_pieces(vocabulary, made.vocabulary)?;
     let name = model.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into());
-    LanguageModel::new(name, made, tokenizer, parameters)
+    Ok(LanguageModel::new(name, made, tokenizer, parameters))
 }
 
 fn architecture(header: &[i32]) -> Option<Architecture> {
@@ -97,20 +92,49 @@ fn architecture(header: &[i32]) -> Option<Architecture> {
     })
 }
 
+/// The numbers of a file, taken one after the other so that none are in memory twice.
 struct Values<'a> {
     path: &'a Path,
-    rest: &'a [f32],
+    file: BufReader<File>,
+    /// Bytes that were not taken.
+    left: u64,
 }
 
-impl Values<'_> {
-    fn take(&mut self, count: usize) -> Result<Vec<f32>> {
-        if self.rest.len() < count {
-            let problem = format!("it ends {} numbers early", count - self.rest.len());
-            return Err(Error::bad_file(self.path, problem, REMEDY));
+impl<'a> Values<'a> {
+    fn open(path: &'a Path) -> Result<Self> {
+        let file = File::open(path).map_err(|error| Error::read(path, error))?;
+        let left = file.metadata().map_err(|error| Error::read(path, error))?.len();
+        Ok(Self { path, file: BufReader::with_capacity(1 << 20, file), left })
+    }
+
+    fn header(&mut self) -> Result<[i32; HEADER]> {
+        let mut header = [0; HEADER];
+        self.fill(bytemuck::cast_slice_mut(&mut header))?;
+        Ok(header.map(i32::from_le))
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<()> {
+        self.check(bytes.len() as u64)?;
+        self.file.read_exact(bytes).map_err(|error| Error::read(self.path, error))?;
+        self.left -= bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Refuses a file that is cut off, before memory is asked for.
+    fn check(&self, bytes: u64) -> Result<()> {
+        if bytes <= self.left {
+            return Ok(());
         }
-        let (taken, rest) = self.rest.split_at(count);
-        self.rest = rest;
-        Ok(taken.to_vec())
+        let problem = format!("it ends {} bytes early", bytes - self.left);
+        Err(Error::bad_file(self.path, problem, REMEDY))
+    }
+
+    fn take(&mut self, count: usize) -> Result<Vec<f32>> {
+        self.check(4 * count as u64)?;
+        let mut taken = vec![0_f32; count];
+        self.fill(bytemuck::cast_slice_mut(&mut taken))?;
+        taken.iter_mut().for_each(|value| *value = f32::from_bits(u32::from_le(value.to_bits())));
+        Ok(taken)
     }
 
     /// One matrix for each layer.
@@ -138,31 +162,38 @@ fn read(values: &mut Values<'_>, made: &Architecture) -> Result<Parameters> {
         true => None,
         false => Some(Matrix::from_rows(made.vocabulary, d, values.take(made.vocabulary * d)?)?),
     };
-    let plain = |weight: &Matrix| Projection { weight: weight.clone(), bias: Vec::new() };
-    let norm = |gamma: &[f32]| NormWeights { gamma: gamma.to_vec(), beta: Vec::new() };
-    let block = |layer: usize| {
-        let turned = |weight: &Matrix| half_apart(weight, made.head_width).map(|w| plain(&w));
+    let joined = queries.into_iter().zip(key).zip(value).map(|((q, k), v)| {
+        let turned = |weight: &Matrix| half_apart(weight, made.head_width).map(plain);
+        stacked(&[turned(&q)?, turned(&k)?, plain(v)])
+    });
+    let attention = attention_norms.into_iter().zip(joined).zip(out);
+    let mlp = mlp_norms.into_iter().zip(w1).zip(w2).zip(w3);
+    let block = |(((attention_norm, queries), out), (((mlp_norm, w1), w2), w3))| {
         Ok(Block {
-            attention_norm: norm(attention_norms[layer].as_slice()),
-            queries: stacked(&[
-                turned(&queries[layer])?,
-                turned(&key[layer])?,
-                plain(&value[layer]),
-            ])?,
-            attention: plain(&out[layer]),
-            mlp_norm: norm(mlp_norms[layer].as_slice()),
-            into_mlp: plain(&w1[layer]),
-            gated: Some(plain(&w3[layer])),
-            out_of_mlp: plain(&w2[layer]),
+            attention_norm: norm(attention_norm),
+            queries: queries?,
+            attention: plain(out),
+            mlp_norm: norm(mlp_norm),
+            into_mlp: plain(w1),
+            gated: Some(plain(w3)),
+            out_of_mlp: plain(w2),
         })
     };
     Ok(Parameters {
         embedding,
         positions: None,
-        blocks: (0..layers).map(block).collect::<Result<_>>()?,
-        norm: norm(&last),
+        blocks: attention.zip(mlp).map(block).collect::<Result<_>>()?,
+        norm: NormWeights { gamma: last, beta: Vec::new() },
         unembedding,
     })
+}
+
+fn plain(weight: Matrix) -> Projection {
+    Projection { weight, bias: Vec::new() }
+}
+
+fn norm(gamma: Matrix) -> NormWeights {
+    NormWeights { gamma: gamma.as_slice().to_vec(), beta: Vec::new() }
 }
 
 /// Rows (2i, 2i + 1) of each head go to (i, i + half).
@@ -173,4 +204,47 @@ fn half_apart(weight: &Matrix, head: usize) -> Result<Matrix> {
     };
     let values = (0..weight.rows()).flat_map(|row| weight.row(from(row))).copied().collect();
     Matrix::from_rows(weight.rows(), weight.cols(), values)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::model::{NoHook, Pass, losses};
+    use crate::text::Windows;
+
+    /// One layer of 4 columns, 2 heads, 3 hidden, 6 tokens and 5 positions, tied.
+    fn write(folder: &Path, numbers: usize) {
+        let header = [4_i32, 3, 1, 2, 2, 6, 5];
+        let values = (0..numbers).map(|i| (i as f32 * 0.37).sin());
+        let mut bytes: Vec<u8> = header.iter().flat_map(|number| number.to_le_bytes()).collect();
+        bytes.extend(values.flat_map(f32::to_le_bytes));
+        std::fs::write(folder.join("model.bin"), bytes).unwrap();
+        let mut bytes = 1_i32.to_le_bytes().to_vec();
+        for piece in b"abcdef" {
+            bytes.extend(0_f32.to_le_bytes());
+            bytes.extend(1_i32.to_le_bytes());
+            bytes.push(*piece);
+        }
+        std::fs::write(folder.join("tok.bin"), bytes).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_read_to_its_end_and_neither_cut_nor_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let rotation = 5 * 2;
+        let numbers = 6 * 4 + 4 + 4 * 16 + 4 + 3 * 12 + 4 + rotation;
+        write(folder.path(), numbers);
+        let model = LanguageModel::open(folder.path()).unwrap();
+        assert_eq!(model.parameters(), numbers - rotation);
+        let windows = Windows::new(vec![1, 2, 3, 4], 4);
+        let found = losses(&model, &windows, &mut Pass::default(), &mut NoHook).unwrap();
+        assert!(found.iter().all(|loss| loss.is_finite()));
+        let told = |numbers: usize| {
+            write(folder.path(), numbers);
+            LanguageModel::open(folder.path()).err().unwrap().to_string()
+        };
+        assert!(told(numbers - 1).contains("it ends 4 bytes early"));
+        assert!(told(numbers + 2).contains("8 bytes are left over"));
+    }
 }

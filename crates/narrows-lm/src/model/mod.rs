@@ -12,6 +12,7 @@
 //! Rows of all sequences lie one below the other. Weights are f32 in memory, 4 bytes for each parameter,
 //! whatever the file keeps.
 
+mod angles;
 mod architecture;
 mod block;
 mod forward;
@@ -24,7 +25,7 @@ mod loss;
 mod open;
 mod tap;
 
-use narrows::compute::{Matrix, Rotation};
+use narrows::compute::Matrix;
 use narrows::{Error, Result};
 
 pub use architecture::{Architecture, Family, Positions};
@@ -35,6 +36,7 @@ pub use loss::{TextLoss, losses};
 pub use tap::{Hook, NoHook, Site, Tap};
 
 use crate::text::Tokenizer;
+use angles::Angles;
 use block::{Block, NormWeights};
 
 /// A language model with its tokenizer.
@@ -45,8 +47,11 @@ pub struct LanguageModel {
     pub architecture: Architecture,
     /// What makes tokens of text.
     pub tokenizer: Tokenizer,
+    /// Tokens that end a text, beside the one that begins it: `eos_token_id` of `generation_config.json` or
+    /// `config.json`. No row depends on them.
+    pub ends: Vec<u32>,
     parameters: Parameters,
-    rotation: Option<Rotation>,
+    angles: Option<Angles>,
 }
 
 /// What was learned.
@@ -65,6 +70,11 @@ impl LanguageModel {
     /// The token that begins a text, if the model has one.
     pub fn begin(&self) -> Option<u32> {
         self.architecture.begin
+    }
+
+    /// Whether a text is over with a token: one that ends it, or that begins the next.
+    pub fn is_end(&self, token: u32) -> bool {
+        self.ends.contains(&token) || self.begin() == Some(token)
     }
 
     /// U `(tokens, d)`: what logits are made with.

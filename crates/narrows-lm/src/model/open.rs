@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use narrows::compute::Rotation;
 use narrows::data::tensors::Tensors;
 use narrows::store::read_json;
 use narrows::{Error, Result};
 use serde_json::Value;
 
-use super::architecture::{Architecture, Family, Positions};
+use super::angles::Angles;
+use super::architecture::{Architecture, Family, tokens};
 use super::block::Shelf;
 use super::{LanguageModel, Parameters, gpt_neox, gpt2, llama, llama2c};
 use crate::text::Tokenizer;
@@ -18,7 +18,9 @@ impl LanguageModel {
     /// Reads a model: a folder of Hugging Face `transformers` (`config.json`, `model.safetensors` or its
     /// shards, `tokenizer.json`), or one with a `.bin` of llama2.c and its `tok….bin`.
     ///
-    /// It takes 4 bytes of memory for each parameter, and while it reads once more what a shard holds.
+    /// It takes 4 bytes of memory for each parameter, and while it reads once more those of its largest matrix, of
+    /// llama2.c those of the queries, keys and values of a block. Files of safetensors are mapped beside it: what
+    /// was read of one counts as memory in use until the system takes it back.
     ///
     /// # Errors
     /// If the folder holds no model, one of a kind that is not known, or a file is missing or damaged.
@@ -48,7 +50,9 @@ impl LanguageModel {
         let tokenizer = Tokenizer::open(&folder.join("tokenizer.json"), made.vocabulary)?;
         let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let name = name.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
-        Self::new(name, made, tokenizer, parameters)
+        let mut model = Self::new(name, made, tokenizer, parameters);
+        model.ends = ends(folder, &table, model.architecture.vocabulary)?;
+        Ok(model)
     }
 
     pub(super) fn new(
@@ -56,15 +60,18 @@ impl LanguageModel {
         architecture: Architecture,
         tokenizer: Tokenizer,
         parameters: Parameters,
-    ) -> Result<Self> {
-        let rotation = match &architecture.positions {
-            Positions::Rotary { frequencies } => {
-                Some(Rotation::new(architecture.context, frequencies))
-            }
-            Positions::Learned => None,
-        };
-        Ok(Self { name, architecture, tokenizer, parameters, rotation })
+    ) -> Self {
+        let angles = Angles::new(&architecture);
+        Self { name, architecture, tokenizer, ends: Vec::new(), parameters, angles }
     }
+}
+
+/// The tokens that end a text, as `generation_config.json` or else `config.json` says.
+fn ends(folder: &Path, table: &Value, vocabulary: usize) -> Result<Vec<u32>> {
+    let path = folder.join("generation_config.json");
+    let own: Value = if path.is_file() { read_json(&path)? } else { Value::Null };
+    let given = if own["eos_token_id"].is_null() { table } else { &own };
+    Ok(tokens(&given["eos_token_id"], vocabulary))
 }
 
 fn no_model(folder: &Path) -> Error {

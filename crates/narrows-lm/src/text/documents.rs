@@ -8,7 +8,8 @@
 //!
 //! Line breaks at both ends of a document are left out. Files are read by the line, so they may be larger
 //! than memory. A document longer than 64 KiB is given in parts that end with a line; the
-//! first part alone begins a text.
+//! first part alone begins a text. Tokens are made of each part, so that none lies in two: of a tokenizer that joins
+//! line breaks, those at a joint stay apart.
 
 use std::collections::VecDeque;
 use std::fs::File;

@@ -17,6 +17,8 @@ use narrows::{Error, Result};
 /// The token that begins a text, and the first of the bytes.
 pub(super) const BEGIN: u32 = 1;
 const FIRST_BYTE: u32 = 3;
+/// Pieces of a vocabulary with all bytes, at least.
+const WITH_BYTES: usize = 259;
 const REMEDY: &str = "fetch it again; it has to be of the same vocabulary as the model";
 
 /// The pieces of a vocabulary.
@@ -68,20 +70,32 @@ impl Pieces {
     }
 
     /// The ids of a text, without the token that begins one.
-    pub fn encode(&self, text: &str) -> Vec<u32> {
-        if text.is_empty() {
-            return Vec::new();
+    ///
+    /// # Errors
+    /// If the vocabulary has neither a character of it nor bytes.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        match text.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.encode_on(&format!(" {text}")),
         }
+    }
+
+    /// The ids of a text that goes on, before which no space is put.
+    ///
+    /// # Errors
+    /// As [`Pieces::encode`].
+    pub fn encode_on(&self, text: &str) -> Result<Vec<u32>> {
         let mut ids = Vec::new();
         let mut buffer = [0; 4];
-        for character in std::iter::once(' ').chain(text.chars()) {
+        for character in text.chars() {
             let bytes = character.encode_utf8(&mut buffer).as_bytes();
             match self.ids.get(bytes) {
                 Some(&id) => ids.push(id),
+                None if self.pieces.len() < WITH_BYTES => return Err(unknown(character)),
                 None => ids.extend(bytes.iter().map(|&byte| u32::from(byte) + FIRST_BYTE)),
             }
         }
-        self.merge(ids)
+        Ok(self.merge(ids))
     }
 
     fn merge(&self, mut ids: Vec<u32>) -> Vec<u32> {
@@ -119,10 +133,19 @@ impl Pieces {
     /// The bytes of a token; of a byte token that byte.
     pub fn bytes(&self, id: u32) -> Vec<u8> {
         match id {
-            FIRST_BYTE..259 if self.pieces.len() > 258 => vec![(id - FIRST_BYTE) as u8],
+            FIRST_BYTE..259 if self.pieces.len() >= WITH_BYTES => vec![(id - FIRST_BYTE) as u8],
             _ => self.pieces.get(id as usize).cloned().unwrap_or_default(),
         }
     }
+}
+
+fn unknown(character: char) -> Error {
+    Error::mistake(
+        "make tokens",
+        "characters that the vocabulary of the model has, for it is too small to hold all bytes",
+        format!("{character:?}"),
+        "leave out text with it; where the model knows small letters alone, --lowercase helps",
+    )
 }
 
 /// Two neighbours that could become one.
@@ -146,5 +169,28 @@ impl Ord for Join {
 impl PartialOrd for Join {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_vocabulary_without_bytes_refuses_what_it_does_not_have() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut bytes = 8_i32.to_le_bytes().to_vec();
+        for piece in ["<unk>", "<s>", "</s>", " ", "a", " a"] {
+            bytes.extend(1_f32.to_le_bytes());
+            bytes.extend((piece.len() as i32).to_le_bytes());
+            bytes.extend(piece.as_bytes());
+        }
+        std::fs::write(file.path(), bytes).unwrap();
+        let pieces = Pieces::read(file.path(), 6).unwrap();
+        assert_eq!(pieces.encode("aa").unwrap(), [5, 4]);
+        assert_eq!(pieces.encode_on("aa").unwrap(), [4, 4]);
+        let error = pieces.encode("aB").unwrap_err().to_string();
+        assert!(error.contains("'B'") && error.contains("--lowercase"), "{error}");
     }
 }

@@ -114,7 +114,12 @@ impl<'a> Corpus<'a> {
             self.waiting.extend(self.model.begin().filter(|_| self.begin));
         }
         self.bytes_read += part.text.len() as u64;
-        let ids = self.model.tokenizer.encode(&part.text)?;
+        let tokenizer = &self.model.tokenizer;
+        let ids = if part.begins {
+            tokenizer.encode(&part.text)
+        } else {
+            tokenizer.encode_on(&part.text)
+        }?;
         self.model.check_tokens(&ids)?;
         self.waiting.extend(ids);
         Ok(())
