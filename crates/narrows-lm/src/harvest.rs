@@ -10,9 +10,7 @@ use narrows::store::ShardWriter;
 use narrows::{Error, Result};
 
 use crate::model::{Hook, LanguageModel, Pass, Tap};
-use crate::text::{Corpus, Windows};
-
-pub use crate::text::AT_ONCE as WINDOWS;
+use crate::text::{AT_ONCE, Corpus, Windows};
 
 /// Names of the whole numbers that are kept for every row.
 pub const COLUMNS: [&str; 2] = ["token_ids", "positions"];
@@ -144,7 +142,7 @@ pub fn harvest(
     let fewest = written.iter().copied().min().unwrap_or(0);
     let mut progress = HarvestProgress { rows: 0, tokens: 0, documents: 0, bytes: 0 };
     while progress.rows < most {
-        let Some(windows) = corpus.advance(WINDOWS)? else { break };
+        let Some(windows) = corpus.advance(AT_ONCE)? else { break };
         let first = progress.rows;
         let count = harvester.count(&windows).min(most - first);
         progress.rows += count;

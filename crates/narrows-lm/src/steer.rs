@@ -207,11 +207,7 @@ pub fn next_token(model: &LanguageModel, tokens: &[u32], hook: &mut dyn Hook) ->
     model.check_tokens(tokens)?;
     let mut pass = Pass::default();
     model.run(&Windows::new(tokens.to_vec(), tokens.len()), &mut pass, hook)?;
-    let last = pass.rows.row(tokens.len() - 1).to_vec();
-    let last = Matrix::from_rows(1, last.len(), last)?;
-    let (mut normed, mut logits) = (Matrix::default(), Matrix::default());
-    model.last_norm(&last, &mut normed);
-    model.logits(&normed, &mut logits);
+    let mut logits = model.next_logits(&pass, &[tokens.len() - 1]);
     log_softmax_rows(&mut logits);
     Ok(logits.row(0).to_vec())
 }

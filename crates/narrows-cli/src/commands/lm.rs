@@ -98,9 +98,6 @@ struct GenerateArgs {
     output: Output,
 }
 
-/// Windows that go through a model at once.
-const WINDOWS: usize = 8;
-
 pub(crate) fn run(args: LmArgs) -> Result<()> {
     match args.command {
         LmCommand::Info(args) => info(&args),
@@ -211,8 +208,7 @@ fn loss(args: &LossArgs) -> Result<()> {
     let total: usize = all.iter().map(|windows| windows.sequences()).sum();
     let mut text = 0;
     for windows in &all {
-        for first in (0..windows.sequences()).step_by(WINDOWS) {
-            let part = windows.part(first..windows.sequences().min(first + WINDOWS));
+        for part in windows.parts() {
             let losses = losses(&model, &part, &mut pass, &mut NoHook)?;
             sum += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
             predictions += losses.len();

@@ -9,7 +9,7 @@ use super::lens::{self, Lens, LogitHistogram};
 use super::peaks::Peaks;
 use super::together::{FIRINGS, Together};
 use crate::basis::Basis;
-use crate::harvest::{Harvester, WINDOWS};
+use crate::harvest::Harvester;
 use crate::model::{LanguageModel, Site, Tap};
 use crate::text::Windows;
 
@@ -304,12 +304,14 @@ impl Reading<'_> {
     fn each_part(&self, add: &mut dyn FnMut(&Part<'_>, f64) -> Result<()>) -> Result<()> {
         let mut harvester = Harvester::new(self.model, &[self.tap], false);
         let all = self.windows.sequences();
-        for window in (0..all).step_by(WINDOWS) {
-            let last = all.min(window + WINDOWS);
-            let found = harvester.run(&self.windows.part(window..last))?;
+        let mut window = 0;
+        for part in self.windows.parts() {
+            let found = harvester.run(&part)?;
             let codes = self.basis.encode(&found.rows[0])?;
             let (length, places) = (self.windows.length, &found.places[..]);
+            let last = window + part.sequences();
             add(&Part { window, length, places, codes: &codes }, last as f64 / all as f64)?;
+            window = last;
         }
         Ok(())
     }

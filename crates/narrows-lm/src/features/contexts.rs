@@ -11,9 +11,9 @@ use narrows::random::Random;
 use super::collect::{Asked, BANDS, BINS, Context, FeaturesOptions, Firing, Part};
 use super::peaks::Seen;
 use crate::basis::Basis;
-use crate::harvest::{Harvester, WINDOWS};
+use crate::harvest::Harvester;
 use crate::model::{LanguageModel, Tap};
-use crate::text::Windows;
+use crate::text::{AT_ONCE, Windows};
 
 /// What is drawn of a feature.
 struct Drawn {
@@ -128,7 +128,7 @@ impl Around<'_> {
         let length = self.windows.length;
         let mut harvester = Harvester::new(self.model, &[self.tap], false);
         let all: Vec<(&u32, &Vec<usize>)> = needed.iter().collect();
-        for (number, group) in (1..).zip(all.chunks(WINDOWS)) {
+        for (number, group) in (1..).zip(all.chunks(AT_ONCE)) {
             let tokens =
                 group.iter().flat_map(|(window, _)| self.windows.sequence(**window as usize));
             let found = harvester.run(&Windows::new(tokens.copied().collect(), length))?;
@@ -142,7 +142,7 @@ impl Around<'_> {
                     contexts[place] = Some(self.context(firing, around, codes));
                 }
             }
-            told((number * WINDOWS).min(all.len()) as f64 / all.len() as f64)?;
+            told((number * AT_ONCE).min(all.len()) as f64 / all.len() as f64)?;
         }
         Ok(contexts.into_iter().flatten().collect())
     }

@@ -27,7 +27,7 @@ use narrows::{Error, Result};
 use serde_json::json;
 
 use super::collect::Firing;
-use crate::text::Windows;
+use crate::text::{AT_ONCE, Windows};
 
 /// Smaller ones are left out.
 const SMALLEST: f32 = 1e-5;
@@ -126,7 +126,7 @@ impl<'a> DelphiWriter<'a> {
             "dataset_split": "",
             "dataset_name": "",
             "dataset_column": "text",
-            "batch_size": crate::harvest::WINDOWS,
+            "batch_size": AT_ONCE,
             "ctx_len": windows.length,
             "cache_ctx_len": windows.length,
             "n_tokens": windows.tokens.len(),

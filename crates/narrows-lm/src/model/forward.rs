@@ -196,6 +196,17 @@ impl LanguageModel {
         self.parameters.norm.apply(rows, made.norm, made.epsilon, out);
     }
 
+    /// Logits `(n, tokens)` of the tokens that follow these rows of a pass.
+    pub fn next_logits(&self, pass: &Pass, rows: &[usize]) -> Matrix {
+        let mut last = Matrix::zeros(rows.len(), pass.rows.cols());
+        let into = last.as_mut_slice().chunks_exact_mut(pass.rows.cols());
+        into.zip(rows).for_each(|(into, &row)| into.copy_from_slice(pass.rows.row(row)));
+        let (mut normed, mut logits) = (Matrix::default(), Matrix::default());
+        self.last_norm(&last, &mut normed);
+        self.logits(&normed, &mut logits);
+        logits
+    }
+
     /// Logits `(n, tokens)` of normed rows `(n, d)`.
     pub fn logits(&self, normed: &Matrix, out: &mut Matrix) {
         let unembedding = self.unembedding();

@@ -45,23 +45,14 @@ impl LanguageModel {
         while tokens.len() < end {
             let length = tokens.len();
             self.run(&Windows::new(tokens.clone(), length), &mut pass, hook)?;
-            let token = choose(self.last_logits(&pass)?, sampling.temperature, &mut random);
+            let token =
+                choose(self.next_logits(&pass, &[length - 1]), sampling.temperature, &mut random);
             tokens.push(token);
             if !each(token) {
                 break;
             }
         }
         Ok(tokens)
-    }
-
-    /// The logits `(1, tokens)` after the last row of a pass.
-    fn last_logits(&self, pass: &Pass) -> Result<Matrix> {
-        let last = pass.rows.row(pass.rows.rows() - 1).to_vec();
-        let last = Matrix::from_rows(1, last.len(), last)?;
-        let (mut normed, mut logits) = (Matrix::default(), Matrix::default());
-        self.last_norm(&last, &mut normed);
-        self.logits(&normed, &mut logits);
-        Ok(logits)
     }
 }
 

@@ -127,13 +127,10 @@ impl<'a> Experiment<'a> {
         filled.zip(sequences).for_each(|(out, (rows, _))| out.copy_from_slice(rows.as_slice()));
         let blocks = self.tap.block + 1..self.model.architecture.layers;
         self.model.run_blocks(blocks, self.length, pass, &mut NoHook)?;
-        let mut last = Matrix::zeros(sequences.len(), d);
-        for (place, out) in last.as_mut_slice().chunks_exact_mut(d).enumerate() {
-            out.copy_from_slice(pass.rows.row(place * self.length + sequences[place].1));
-        }
-        let (mut normed, mut logits) = (Matrix::default(), Matrix::default());
-        self.model.last_norm(&last, &mut normed);
-        self.model.logits(&normed, &mut logits);
+        let places = sequences.iter().enumerate();
+        let last: Vec<usize> =
+            places.map(|(place, (_, last))| place * self.length + last).collect();
+        let mut logits = self.model.next_logits(pass, &last);
         log_softmax_rows(&mut logits);
         Ok(logits)
     }

@@ -17,7 +17,7 @@ use super::super::language::{TextArgs, open_model, tap};
 #[command(next_help_heading = "Rows of a language model")]
 pub(super) struct LanguageArgs {
     /// Dictionaries: the folder of a language model; its rows are computed while they are learned from. Beside
-    /// what training holds, that is 4 bytes for each parameter and each token, and the rows of 512 windows
+    /// what training holds, that is 4 bytes for each parameter and each token, and 131,072 rows
     #[arg(long, value_name = "MODEL_DIR", requires = "text", requires = "tap")]
     #[arg(conflicts_with_all = ["data", "target", "unverified"])]
     lm: Option<PathBuf>,

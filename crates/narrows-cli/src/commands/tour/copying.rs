@@ -49,7 +49,7 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
     let mut tried = Vec::new();
     for (name, width, code_activation, task) in plans {
         let shape = NetworkOptions { layers: vec![width], code_activation, ..Default::default() };
-        let training = shop.training(120, 20);
+        let training = shop.training(120, 10);
         let (network, _) = shop.learn(&name, task, &shape, &training)?;
         let model = Model::Network(network.clone());
         let lost = |rows: &Matrix| -> Result<f64> {

@@ -154,7 +154,7 @@ impl Brick {
             output_activation: Activation::Sigmoid,
             ..Default::default()
         };
-        let training = TrainOptions { average: AVERAGE, ..shop.training(300, 20) };
+        let training = TrainOptions { average: AVERAGE, ..shop.training(300, 10) };
         let (network, _) = shop.learn(&format!("pre-training: {what}"), &task, &made, &training)?;
         let options = PcaOptions { components: Components::Count(WIDTH), ..Default::default() };
         let pca = Model::Pca(Pca::fit_source(unlabelled, &options)?).encoder()?;

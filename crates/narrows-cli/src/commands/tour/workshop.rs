@@ -98,7 +98,7 @@ impl<'a> Workshop<'a> {
         let shape = self.deep_shape(width);
         let task = Task::reconstruct(&self.digits()?.train);
         let what = format!("deep autoencoder, code of {width}");
-        let (network, _) = self.learn(&what, &task, &shape, &self.training(150, 30))?;
+        let (network, _) = self.learn(&what, &task, &shape, &self.training(150, 8))?;
         let network = Rc::new(network);
         self.deep.borrow_mut().insert(width, Rc::clone(&network));
         Ok(network)

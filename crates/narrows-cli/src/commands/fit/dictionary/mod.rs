@@ -178,10 +178,11 @@ fn introduce(
         ));
     }
     args.output.say(format!(
-        "{} {}, {} parameters",
+        "{} {}, {} parameters, {:.1} GB with what the optimiser keeps",
         options.len(),
         if options.len() == 1 { "dictionary" } else { "dictionaries" },
         count(parameters),
+        parameters as f64 * BYTES / 1e9,
     ));
 }
 
@@ -196,6 +197,9 @@ fn checkpoint(
     let vectors = vectors.into_iter().map(|(name, values)| (name, Cow::Owned(values)));
     Ok(DictionaryCheckpoint { progress, vectors: vectors.collect() })
 }
+
+/// A parameter and the two averages that Adam keeps of its gradient.
+const BYTES: f64 = 12.0;
 
 /// An L0 is far from the one that was asked for where it is this part of it away.
 const MISSED: f64 = 0.25;
