@@ -6,7 +6,7 @@ mod harness;
 
 use std::fmt::Write;
 
-use harness::{Desk, npy, rows};
+use harness::{Desk, failed, npy, rows};
 use ndarray::{Array2, Axis};
 use serde_json::Value;
 
@@ -49,6 +49,13 @@ fn digits_are_told_apart() {
 
     // The same figures from the table that is written.
     desk.narrows("predict named --data test.npy -q --out told.csv");
+    // Neither what was read nor what is something else is written over.
+    let labels = std::fs::read(desk.path("test.txt")).unwrap();
+    for own in ["--out test.npy", "--labels test.txt --out test.txt", "--out test.txt"] {
+        let refused = failed(&desk, &format!("predict named --data test.npy -q {own}"));
+        assert!(refused.contains("write a table of predictions"), "{refused}");
+    }
+    assert_eq!(std::fs::read(desk.path("test.txt")).unwrap(), labels);
     let told = std::fs::read_to_string(desk.path("told.csv")).unwrap();
     let truth = std::fs::read_to_string(desk.path("test.txt")).unwrap();
     assert!(told.starts_with("label,0,1,2,3,4,5,6,7,8,9\n"));
@@ -157,8 +164,8 @@ fn any_run_will_do_and_so_will_a_number() {
 
     desk.narrows(&format!("fit {on} side --set model.components=all --out run"));
     desk.narrows(&format!("finetune run {on} side --set train.epochs=2 --out named"));
-    desk.narrows("predict named --data table.csv -q --out told.csv");
-    let told = std::fs::read_to_string(desk.path("told.csv")).unwrap();
+    desk.narrows("predict named --data table.csv -q --out sides.csv");
+    let told = std::fs::read_to_string(desk.path("sides.csv")).unwrap();
     assert!(told.starts_with("label,left,\"right, far\"\n"), "{told}");
 }
 

@@ -168,8 +168,15 @@ fn features_are_steered_and_traced() {
              --set train.learning_rate=3e-3 --out d{block} -q"
         ));
     }
-    let steer = format!("steer d0 --lm {model} --tap blocks.0.residual_post --prompt river --json");
-    assert_eq!(desk.json(&steer)["kl"], 0.0);
+    let steer = format!("steer d0 --lm {model} --prompt river --json");
+    assert!(failed(&desk, &steer).contains("a feature to change"));
+    let beyond = failed(&desk, &format!("{steer} --feature 3=add:4 --positions 50..60"));
+    assert!(beyond.contains("rows up to 60"), "{beyond}");
+    assert_eq!(desk.json(&format!("{steer} --feature 3=add:0"))["kl"], 0.0);
+    let output =
+        desk.command(&format!("{steer} --feature 3=add:0").replace(" --json", "")).output();
+    let told = String::from_utf8(output.unwrap().stderr).unwrap();
+    assert!(told.contains("note: nothing changes"), "{told}");
     let moved = desk.json(&format!("{steer} --feature 3=add:4"));
     assert!(moved["kl"].as_f64().unwrap() > 0.0);
     assert!(failed(&desk, &format!("{steer} --feature 64=ablate")).contains("a feature below 64"));
@@ -215,6 +222,13 @@ fn mistakes_are_told() {
         ("lm info larger".to_owned(), "but the model only 280 tokens"),
         (format!("fit --lm {of} --tap embedding --out o"), "add --model dictionary"),
         (format!("harvest {of} --tap embedding --out taken"), "holds something else"),
+        (format!("harvest {model} --text latin.txt --tap embedding --out o"), "not UTF-8 text"),
+        (
+            format!(
+                "harvest {model} --text latin.txt --tap embedding --tap blocks.0.mlp_out --out o"
+            ),
+            "not UTF-8 text",
+        ),
     ] {
         desk.write("latin.txt", b"caf\xe9\n");
         desk.write("a.jsonl", "{\"body\": \"x\"}\n");

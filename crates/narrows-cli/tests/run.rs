@@ -417,7 +417,10 @@ fn one_picture_in_gives_one_picture_out() {
     };
     let one = "reconstruct run --data album/3.pgm --out";
     for out in ["one.png", "one.pgm"] {
-        assert_eq!(told(&format!("{one} {out}")), format!("written: 1 picture in {out}\n"));
+        assert_eq!(
+            told(&format!("{one} {out}")),
+            format!("written: 1 picture of 9 × 6 in {out}\n")
+        );
         assert_eq!(rows(desk.path(out)), rows(desk.path("album/3.pgm")));
         // A picture may be written again.
         told(&format!("{one} {out}"));

@@ -82,10 +82,14 @@ fn told(step: &Step, validation: Option<f64>) -> String {
     )
 }
 
+/// Steps below which a person is told that they are few.
+const FEW_STEPS: usize = 100;
+
 impl Observer for Bar<'_> {
     fn begin(&mut self, beginning: &Beginning) {
-        let Beginning { stage, parameters, operations_per_row, rows, validation_rows, epochs_done } =
+        let Beginning { stage, parameters, operations_per_row, rows, validation_rows, .. } =
             *beginning;
+        let epochs_done = beginning.epochs_done;
         let stage = match stage {
             Stage::Whole => String::new(),
             Stage::Storey { number, of } => format!("storey {number} of {of}: "),
@@ -103,6 +107,12 @@ impl Observer for Bar<'_> {
             said += &format!("; {epochs_done} epochs done before");
         }
         self.output.say(said);
+        if let Some(steps) = beginning.steps.filter(|&steps| steps < FEW_STEPS) {
+            self.output.say(format!(
+                "note: {steps} steps in all, which is little for a network; give a smaller train.batch_size or more \
+                 train.epochs"
+            ));
+        }
         // Another training is as fast as it is.
         self.validation = None;
         self.bar.reset_eta();

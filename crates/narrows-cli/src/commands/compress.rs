@@ -287,8 +287,8 @@ fn check_out(args: &DecompressArgs, about: &About) -> narrows::Result<()> {
     }
     let begins = match about.container {
         Container::Idx => &[&b"\0\0\x08"[..]][..],
-        // A table has no beginning of its own: it replaces what has its name.
-        Container::Csv => &[&b""[..]][..],
+        // A table has no beginning that tells whose it is, so none is replaced.
+        Container::Csv => &[][..],
         _ => KINDS.iter().find(|(name, _)| *name == end).map_or(&[][..], |(_, begins)| begins),
     };
     let from = args.file.to_string_lossy();

@@ -2,6 +2,7 @@
 
 mod pca;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -35,6 +36,9 @@ const FOREIGN: &[&str] = &[
     "sae_weights.safetensors",
 ];
 
+/// What the names of their files end in.
+const WEIGHTS: &[&str] = &["safetensors", "npz", "pt", "pth"];
+
 /// A folder of one dictionary, or of the many of a sweep.
 pub(super) struct Shelf {
     pub(super) folder: PathBuf,
@@ -61,7 +65,9 @@ impl Shelf {
         };
         if config["model"]["kind"] != "dictionary" {
             let has = |name: &&str| folder.join(name).is_file();
-            let foreign = folder.is_file() || FOREIGN.iter().any(has);
+            let weights = |end: &&str| folder.extension().and_then(OsStr::to_str) == Some(*end);
+            let foreign =
+                (folder.is_file() && WEIGHTS.iter().any(weights)) || FOREIGN.iter().any(has);
             return Ok(foreign.then(|| alone(Value::Null)));
         }
         let many = folder.join("dictionaries");

@@ -22,7 +22,7 @@ use super::Output;
 use super::bar::Bar;
 use super::dictionaries::{Shelf, open};
 use super::harvest::stop_signal;
-use super::language::{TextArgs, open_model, tap_of};
+use super::language::{TextArgs, note_letters, open_model, tap_of};
 
 /// Look at what the features of a dictionary mean, in a page to browse
 ///
@@ -129,6 +129,7 @@ pub(crate) fn run(args: &FeaturesArgs) -> Result<()> {
     let model = open_model(&args.lm)?;
     let shelf = Shelf::find(&args.run)?;
     let tap = tap_of("features", args.tap.as_deref(), shelf.as_ref(), &model, &args.output)?;
+    note_letters(shelf.as_ref(), args.text.lowercase, &args.output)?;
     let basis = Basis::dictionary(name, open(&args.run)?)?;
     basis.check(tap.width(&model.architecture))?;
     let windows = args.text.windows(&model)?;

@@ -103,11 +103,20 @@ pub(crate) fn run(args: &HarvestArgs) -> Result<()> {
             format!("{} rows, {} tokens/s", count(progress.rows), count(speed as usize))
         });
         !stopped.load(Ordering::SeqCst)
-    })?;
+    });
     bar.finish();
+    let done = match done {
+        // What is whole can be gone on with.
+        Err(error @ Error::Interrupted { .. }) => return Err(error.into()),
+        Err(error) => {
+            abandon(stores, &args.out);
+            return Err(error.into());
+        }
+        Ok(done) => done,
+    };
     if done.rows == 0 {
         let expected = format!("text of at least {} tokens, one window", args.text.length(&model));
-        stores.into_iter().for_each(ShardWriter::abandon);
+        abandon(stores, &args.out);
         return Err(Error::mistake(
             "harvest",
             expected,
@@ -159,6 +168,13 @@ fn options(args: &HarvestArgs, model: &LanguageModel, hash: &str, place: Tap) ->
         metadata: metadata.as_object().cloned().unwrap_or_else(Map::new),
         ..ShardOptions::new(place.width(&model.architecture), args.element)
     }
+}
+
+/// Takes away what holds no whole shard, so that nothing is in the way of the next harvest.
+fn abandon(stores: Vec<ShardWriter>, out: &Path) {
+    stores.into_iter().for_each(ShardWriter::abandon);
+    // Of several stores: where it holds another, it stays.
+    let _ = std::fs::remove_dir(out);
 }
 
 /// A store as it was left, or a new one.

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::bar::Bar;
 use super::dictionaries::Shelf;
-use super::language::{TextArgs, open_model, tap_of};
+use super::language::{TextArgs, note_letters, open_model, tap_of};
 use super::{Output, Screen, dictionaries};
 
 /// Let a language model behind an OpenAI-compatible endpoint explain features, and score the explanations
@@ -234,6 +234,7 @@ fn fragments(args: &InterpretArgs) -> Result<(Tap, Vec<FeatureFragments>)> {
     let model = open_model(lm)?;
     let shelf = Shelf::find(run)?;
     let tap = tap_of("interpret", args.tap.as_deref(), shelf.as_ref(), &model, &args.output)?;
+    note_letters(shelf.as_ref(), args.text.lowercase, &args.output)?;
     let basis = Basis::dictionary("dictionary", dictionaries::open(run)?)?;
     basis.check(tap.width(&model.architecture))?;
     let windows = args.text.windows(&model)?;

@@ -93,6 +93,24 @@ pub(super) fn tap_of(
     ))
 }
 
+/// Says so where a dictionary was learned from text in small letters and is now shown text as it is.
+pub(super) fn note_letters(shelf: Option<&Shelf>, lowercase: bool, output: &Output) -> Result<()> {
+    let Some(shelf) = shelf.filter(|_| !lowercase) else { return Ok(()) };
+    let small = match shelf.config.pointer("/data/lm/lowercase") {
+        Some(said) => said.as_bool(),
+        None => match shelf.trained_on().and_then(store_folder) {
+            Some(store) => {
+                Manifest::read(&store)?.metadata.get("lowercase").and_then(Value::as_bool)
+            }
+            None => None,
+        },
+    };
+    if small == Some(true) {
+        output.say("note: the dictionary was learned from text in small letters; give --lowercase for the same");
+    }
+    Ok(())
+}
+
 /// The place that a run says it was trained at, or the store that it was trained on.
 fn trained_at(shelf: &Shelf) -> Result<Option<String>> {
     let named = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);

@@ -24,7 +24,7 @@ use serde_json::json;
 use super::bar::Bar;
 use super::dictionaries::Shelf;
 use super::harvest::stop_signal;
-use super::language::{TextArgs, open_model, tap_of};
+use super::language::{TextArgs, note_letters, open_model, tap_of};
 use super::table::table;
 use super::{Output, Screen, dictionaries};
 
@@ -92,6 +92,7 @@ pub(crate) fn run(args: &LexicalArgs) -> Result<()> {
     let model = open_model(&args.lm)?;
     let shelf = Shelf::find(&args.run)?;
     let tap = tap_of("lexical", args.tap.as_deref(), shelf.as_ref(), &model, &args.output)?;
+    note_letters(shelf.as_ref(), args.text.lowercase, &args.output)?;
     let basis = Basis::dictionary("dictionary", dictionaries::open(&args.run)?)?;
     basis.check(tap.width(&model.architecture))?;
     let windows = args.text.windows(&model)?;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::evaluate::remember;
 use super::finetune::no_predictor;
 use super::table::table;
-use super::transform::for_prepared_blocks;
+use super::transform::{check_target, for_prepared_blocks};
 use super::{Output, RunOnData, Screen, figure};
 
 /// Tell the labels of rows, and how well that goes where labels are known
@@ -49,6 +49,19 @@ pub(super) enum Measured {
 pub(crate) fn run(args: PredictArgs) -> Result<()> {
     let (run, dataset) = args.on.open(args.labels.clone())?;
     let Model::Predictor(predictor) = &run.model else { return Err(no_predictor().into()) };
+    if let Some(out) = &args.out {
+        let head = header(predictor);
+        // A table of predictions may be replaced by another, and nothing else.
+        check_target(
+            out,
+            &args.on.data,
+            "a table of predictions",
+            &[&head.as_bytes()[..head.len().min(8)]],
+        )?;
+        if let Some(labels) = &args.labels {
+            check_target(out, labels, "a table of predictions", &[b""])?;
+        }
+    }
     let told = predictions(&run, predictor, &dataset)?;
     let asked = args.labels.is_some() || args.on.label_column.is_some();
     let measured = match dataset.labels.as_ref().map(|l| measure(predictor, &told, l)) {
@@ -118,7 +131,8 @@ fn label(predictor: &Predictor, row: ArrayView1<'_, f64>) -> String {
     }
 }
 
-fn csv(predictor: &Predictor, told: &Array2<f64>) -> String {
+/// The first line of the table.
+fn header(predictor: &Predictor) -> String {
     let mut text = match predictor.answer() {
         Answer::Class(names) => {
             let names = names.iter().map(|name| cell(name));
@@ -127,6 +141,11 @@ fn csv(predictor: &Predictor, told: &Array2<f64>) -> String {
         Answer::Number(name) => cell(name),
     };
     text.push('\n');
+    text
+}
+
+fn csv(predictor: &Predictor, told: &Array2<f64>) -> String {
+    let mut text = header(predictor);
     for row in told.outer_iter() {
         text += &cell(&label(predictor, row));
         if let Answer::Class(_) = predictor.answer() {

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use narrows::Error;
 use narrows_lm::Basis;
 use narrows_lm::model::{NoHook, Sampling};
 use narrows_lm::steer::{Edit, Places, Steering, divergence, next_token};
 use serde_json::{Value, json};
 
-use super::language::{open_model, tap};
+use super::dictionaries::Shelf;
+use super::language::{open_model, tap_of};
 use super::{Output, Screen, dictionaries};
 
 /// Change features at a tap of a language model: what it says next, and how it goes on
@@ -20,8 +22,7 @@ use super::{Output, Screen, dictionaries};
 ///
 /// Examples:
 ///
-///   narrows steer out/sae --lm pythia-70m --tap blocks.2.residual_post --prompt 'She' \
-///     --feature 17=ablate
+///   narrows steer out/sae --lm pythia-70m --prompt 'She' --feature 17=ablate
 ///   narrows steer out/sae --lm pythia-70m --tap blocks.2.residual_post --prompt 'She' \
 ///     --feature 3=add:4 --tokens 40
 #[derive(Debug, Args)]
@@ -32,9 +33,9 @@ pub(crate) struct SteerArgs {
     /// The folder of the model
     #[arg(long, value_name = "MODEL_DIR")]
     lm: PathBuf,
-    /// The place in it, such as blocks.2.residual_post
+    /// The place in it, such as blocks.2.residual_post; the run says so where it knows
     #[arg(long)]
-    tap: String,
+    tap: Option<String>,
     /// What the model goes on with
     #[arg(long)]
     prompt: String,
@@ -76,8 +77,18 @@ fn places(text: &str) -> Result<Places, String> {
 }
 
 pub(crate) fn run(args: SteerArgs) -> Result<()> {
+    if args.features.is_empty() && !args.replace {
+        return Err(Error::mistake(
+            "steer",
+            "a feature to change",
+            "none",
+            "give --feature, such as 17=ablate or 17=add:4, or --replace",
+        )
+        .into());
+    }
     let model = open_model(&args.lm)?;
-    let tap = tap(&args.tap, &model)?;
+    let shelf = Shelf::find(&args.run)?;
+    let tap = tap_of("steer", args.tap.as_deref(), shelf.as_ref(), &model, &args.output)?;
     let basis = Basis::dictionary("dictionary", dictionaries::open(&args.run)?)?;
     let mut steering = Steering::new(&model, &basis, tap, args.features)?;
     steering.places = args.positions;
@@ -86,6 +97,17 @@ pub(crate) fn run(args: SteerArgs) -> Result<()> {
     let mut prompt: Vec<u32> = model.begin().into_iter().collect();
     let begin = prompt.len();
     prompt.extend(model.tokenizer.encode(&args.prompt)?);
+    if let Places::Within(range) = &steering.places
+        && range.end > prompt.len() + args.tokens
+    {
+        return Err(Error::mistake(
+            "steer",
+            format!("rows below {}, as many as tokens are read", prompt.len() + args.tokens),
+            format!("rows up to {}", range.end),
+            "give other --positions",
+        )
+        .into());
+    }
     let before = next_token(&model, &prompt, &mut NoHook)?;
     let after = next_token(&model, &prompt, &mut steering)?;
     let told = |ids: Vec<usize>| -> Vec<Value> {
@@ -123,10 +145,16 @@ pub(crate) fn run(args: SteerArgs) -> Result<()> {
     if args.output.json {
         return Ok(writeln!(Screen, "{result:#}")?);
     }
-    show(&result)
+    if before == after {
+        args.output.say(
+            "note: nothing changes: in the rows of the prompt that are changed no feature takes another value",
+        );
+    }
+    show(&result, before != after)
 }
 
-fn show(result: &Value) -> Result<()> {
+/// Says what the model says; what rises and falls, where something does.
+fn show(result: &Value, moves: bool) -> Result<()> {
     writeln!(Screen, "KL to the model as it is: {:.6} nats", result["kl"].as_f64().unwrap_or(0.0))?;
     let tables = [
         ("most likely before", "likely_before"),
@@ -134,9 +162,9 @@ fn show(result: &Value) -> Result<()> {
         ("largest rises", "rises"),
         ("largest falls", "falls"),
     ];
-    for (title, key) in tables {
+    for (title, key) in &tables[..if moves { 4 } else { 1 }] {
         writeln!(Screen, "\n{title:<24}  before   after")?;
-        for line in result[key].as_array().into_iter().flatten() {
+        for line in result[*key].as_array().into_iter().flatten() {
             let share = |key: &str| line[key].as_f64().unwrap_or(0.0);
             let token = line["token"].to_string();
             writeln!(Screen, "  {token:<22}  {:.4}  {:.4}", share("before"), share("after"))?;

@@ -150,7 +150,10 @@ fn reconstruct_pictures(run: &Run, dataset: &Dataset, args: &ReconstructArgs) ->
         (false, _) => write_folder_of_pictures(run, dataset, out)?,
     }
     let pictures = if count == 1 { "1 picture".to_owned() } else { format!("{count} pictures") };
-    args.output.say(format!("written: {pictures} in {}", out.display()));
+    let size = dataset
+        .image
+        .map_or(String::new(), |image| format!(" of {} × {}", image.width, image.height));
+    args.output.say(format!("written: {pictures}{size} in {}", out.display()));
     Ok(())
 }
 

@@ -83,6 +83,8 @@ pub struct Beginning {
     pub validation_rows: usize,
     /// Epochs that were done before.
     pub epochs_done: usize,
+    /// Steps of all epochs, where each is made of batches.
+    pub steps: Option<usize>,
 }
 
 /// What one step brought, for whoever watches.
@@ -177,7 +179,11 @@ fn steps(
     let mut gradients = no_gradients(&*model);
     let rules = model.rules();
     let mut desk = Desk::default();
-    observer.begin(&beginning(&*model, &rows, &held_out, state.progress.epoch));
+    let steps = |epoch| rows.len().div_ceil(options.batch_size_at(epoch, rows.len()).max(1));
+    observer.begin(&Beginning {
+        steps: (options.optimizer != Method::Lbfgs).then(|| (0..options.epochs).map(steps).sum()),
+        ..beginning(&*model, &rows, &held_out, state.progress.epoch)
+    });
 
     if options.optimizer == Method::Lbfgs {
         return lbfgs::fit(model, task, options, state, (&rows, &held_out), observer);
@@ -264,6 +270,7 @@ fn beginning(
         rows: rows.len(),
         validation_rows: held_out.len(),
         epochs_done,
+        steps: None,
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::super::Screen;
 use super::super::bar::Bar;
 use super::super::dictionaries::{Shelf, open};
-use super::super::language::{TextArgs, open_model, tap_of};
+use super::super::language::{TextArgs, note_letters, open_model, tap_of};
 use super::super::table::table;
 use super::{EvaluateArgs, remember};
 
@@ -136,6 +136,7 @@ pub(super) fn run(args: &EvaluateArgs, folder: &Path) -> Result<()> {
     let model = open_model(folder)?;
     let named = args.splice.tap.as_deref();
     let place = tap_of("evaluate --lm", named, Some(&shelf), &model, &args.output)?;
+    note_letters(Some(&shelf), args.splice.lowercase, &args.output)?;
     let splice = Splice { model: &model, tap: place, begin: args.splice.splice_begin };
     let dictionaries = read(&shelf)?;
     dictionaries.iter().try_for_each(|basis| splice.check(basis))?;

@@ -1,6 +1,8 @@
 //! What was asked for: the recipe file, then the options, then --set.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use narrows::Error;
 use narrows::Result;
@@ -56,8 +58,14 @@ fn lay_over(settings: &mut Value, texts: &[String]) -> Result<()> {
     Ok(())
 }
 
-pub(in super::super) fn read_recipe(path: &PathBuf) -> Result<Value> {
-    let text = std::fs::read_to_string(path).map_err(|error| Error::read(path, error))?;
+pub(in super::super) fn read_recipe(path: &Path) -> Result<Value> {
+    let text: Cow<'_, str> = match std::fs::read_to_string(path) {
+        Ok(text) => text.into(),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            shipped(path).ok_or_else(|| Error::read(path, error))?.into()
+        }
+        Err(error) => return Err(Error::read(path, error)),
+    };
     let recipe = toml::from_str::<Value>(&text).map_err(|error| {
         Error::bad_file(
             path,
@@ -66,6 +74,39 @@ pub(in super::super) fn read_recipe(path: &PathBuf) -> Result<Value> {
         )
     })?;
     Ok(recipe)
+}
+
+macro_rules! recipes {
+    ($($name:literal,)*) => {
+        [$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes/", $name)))),*]
+    };
+}
+
+/// The recipes that come with the program.
+const SHIPPED: &[(&str, &str)] = &recipes![
+    "deep-mnist.toml",
+    "denoise-gaussian.toml",
+    "denoise-masking.toml",
+    "denoise-salt-and-pepper.toml",
+    "dictionary-batchtopk.toml",
+    "dictionary-sweep.toml",
+    "dictionary-toy.toml",
+    "keras-basic.toml",
+    "lm-dictionary.toml",
+    "lm-features.toml",
+    "sdae.toml",
+    "semi-supervised.toml",
+    "sparse-kl.toml",
+    "sparse-l1.toml",
+    "stacked-kl.toml",
+    "transfer.toml",
+    "visualise-2d.toml",
+];
+
+/// A recipe that comes with the program, where a path that is not there names one: `recipes/deep-mnist.toml`.
+fn shipped(path: &Path) -> Option<&'static str> {
+    let name = path.strip_prefix("recipes").ok()?.to_str()?;
+    SHIPPED.iter().find(|(own, _)| *own == name).map(|(_, text)| *text)
 }
 
 /// A TOML value where it is one, else a word.
@@ -90,6 +131,7 @@ fn set(settings: &mut Value, key: &str, value: Value) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -98,5 +140,21 @@ mod tests {
         assert_eq!(value_of("30"), json!(30));
         assert_eq!(value_of("[2, 3]"), json!([2, 3]));
         assert_eq!(value_of("gram"), json!("gram"));
+    }
+
+    #[test]
+    fn every_recipe_comes_with_the_program() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
+        let mut found = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let name = Path::new("recipes").join(path.file_name().unwrap());
+            assert_eq!(shipped(&name), Some(&*text), "{}", name.display());
+            found += 1;
+        }
+        assert_eq!(found, SHIPPED.len());
+        assert_eq!(shipped(Path::new("other/keras-basic.toml")), None);
+        assert!(read_recipe(Path::new("recipes/keras-basic.toml")).is_ok());
     }
 }

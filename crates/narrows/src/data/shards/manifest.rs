@@ -80,7 +80,7 @@ impl Manifest {
         let (got, remedy) = if unfinished.exists() {
             let rows = Self::read_from(&unfinished)?.rows;
             let got = format!("'{name}', of which {rows} rows were written so far");
-            (got, "finish it: pack again with --resume")
+            (got, "finish it: give the command that began it again, with --resume")
         } else {
             (format!("'{name}', in which it is not"), "make one: narrows shards pack")
         };

@@ -170,6 +170,19 @@ fn introduce(
         count(rows.rows.dim()),
         count(learned_from as usize),
     ));
+    if let Some(image) = rows.image {
+        args.output.say(format!(
+            "note: each of the {} entries of {} × {} is one row; an array (rows, columns) has a row for each vector",
+            count(rows.rows.rows()),
+            image.height,
+            image.width,
+        ));
+    }
+    let bytes = parameters as f64 * BYTES;
+    let memory = match bytes > TOLD {
+        true => format!(", {:.1} GB with what the optimiser keeps", bytes / 1e9),
+        false => String::new(),
+    };
     let batch_size = recipe.train.batch_size;
     if batch_size as u64 > learned_from {
         args.output.say(format!(
@@ -178,11 +191,10 @@ fn introduce(
         ));
     }
     args.output.say(format!(
-        "{} {}, {} parameters, {:.1} GB with what the optimiser keeps",
+        "{} {}, {} parameters{memory}",
         options.len(),
         if options.len() == 1 { "dictionary" } else { "dictionaries" },
         count(parameters),
-        parameters as f64 * BYTES / 1e9,
     ));
 }
 
@@ -200,6 +212,8 @@ fn checkpoint(
 
 /// A parameter and the two averages that Adam keeps of its gradient.
 const BYTES: f64 = 12.0;
+/// Bytes of them from which on a person is told.
+const TOLD: f64 = 1e8;
 
 /// An L0 is far from the one that was asked for where it is this part of it away.
 const MISSED: f64 = 0.25;
