@@ -155,9 +155,6 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
     if !args.find_lr {
         check_replaceable(&args.out, Folder::Run)?;
     }
-    if !args.find_lr && !args.resume {
-        tell_replaced(&args.out, &args.output);
-    }
     if args.verbose {
         let threads = narrows::compute::threads();
         args.output.say(format!("{}\nthreads: {threads}", keys::settings(&recipe)));
@@ -175,9 +172,14 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
     let from = left.map(|left| left.of(&dataset.content_hash, &dataset.name)).transpose()?;
     let begin = Instant::now();
     let fitted = match recipe.model.kind {
-        Kind::Pca => recipe.fit(&dataset, None, &mut |_: &Epoch| ControlFlow::Continue(()))?,
+        Kind::Pca => {
+            let fitted = recipe.fit(&dataset, None, &mut |_: &Epoch| ControlFlow::Continue(()))?;
+            tell_replaced(&args.out, &args.output);
+            fitted
+        }
         _ => {
-            let mut watch = Watch::new(asked(&recipe, &dataset)?, &args.out, &args.output)?;
+            let watch = Watch::new(asked(&recipe, &dataset)?, &args.out, &args.output)?;
+            let mut watch = watch.replacing(!args.resume);
             let fitted = recipe.fit(&dataset, from, &mut watch);
             watch.finish();
             fitted.map_err(|error| watch::with_command(error, "", &args.out))?

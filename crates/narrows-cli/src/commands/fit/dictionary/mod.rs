@@ -60,9 +60,6 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
     };
     let recipe = if args.resume { begun(left.as_ref(), Some(said), &args.out)? } else { said };
     check_replaceable(&args.out, Folder::Run)?;
-    if !args.resume {
-        tell_replaced(&args.out, &args.output);
-    }
     let (rows, targets) = match &recipe.data.lm {
         Some(lm) => (language::open(lm, &recipe, &args.output)?, None),
         None => recipe.open()?,
@@ -99,6 +96,9 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
         paths.into_iter().flatten().try_for_each(|path| verify(path, &args.output))?;
     }
     let resumed_from = from.as_ref().map_or(0, |from| from.progress.position);
+    if !args.resume {
+        tell_replaced(&args.out, &args.output);
+    }
     let begin = Instant::now();
     let mut watch = Watch::new(asked, &args.out, &args.output, resumed_from)?;
     let targets = targets.as_ref().map(|targets| &*targets.rows);
