@@ -158,6 +158,8 @@ fn every_kind_comes_back_as_its_kind() {
     }
     desk.narrows("fit -q --data people --set model.components=5 --out run");
     desk.narrows("compress run --data people --out x.nrw -q");
+    let message = refused(&desk, "decompress x.nrw --run run --out again.npy");
+    assert!(message.contains("a folder for 12 pictures but got 'again.npy'"), "{message}");
     desk.narrows("decompress x.nrw --run run --out again -q");
     let (was, is) = (rows(desk.path("people")), rows(desk.path("again")));
     assert_eq!(was.dim(), is.dim());
@@ -242,6 +244,9 @@ fn mistakes_are_told_and_nothing_is_touched() {
     told(&compress("--bits-per-row 0"), "above 0");
     told(&compress("--fit nowhere.npy"), "nowhere.npy");
     told(&format!("compress run --data {TEST} --out text.txt"), "something else");
+    let line = format!("compress run --data {TEST} --out run");
+    told(&line, "a file name such as rows.nrw but got 'run', which is a folder");
+    told("decompress x.nrw --run run --out run", "'run', which is a folder; give --out a name");
     told("decompress x.nrw --run run --out y.csv", "a name that ends in .npy");
     told("decompress x.nrw --run run --out text.txt", "a name that ends in .npy");
     assert_eq!(fs::read(desk.path("text.txt")).unwrap(), b"keep me");
