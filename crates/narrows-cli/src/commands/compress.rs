@@ -186,6 +186,7 @@ fn tell(args: &CompressArgs, head: &Head, done: &Compressed, beside: &Beside) ->
     if args.output.json {
         let mut told = json!(done);
         told["bits_per_row"] = json!(done.bits_per_row());
+        told["bits_per_row_of_codes"] = json!(done.bits_per_row_of_codes());
         told["ratio"] = json!(ratio);
         told["fidelity"] = fidelity(&done.fidelity, about.values);
         if let Some((components, pca)) = &beside.pca {
@@ -225,6 +226,13 @@ fn tell(args: &CompressArgs, head: &Head, done: &Compressed, beside: &Beside) ->
     let decibels = if about.values == Values::Bytes { "#PSNR, dB" } else { "#SNR, dB" };
     let headings = ["", "#bytes", "#bits per row", "#ratio", decibels];
     write!(Screen, "{}", table(&headings, &lines))?;
+    // What --bits-per-row asks for, which of few rows is much less than what the table says.
+    writeln!(
+        Screen,
+        "\nof this model the codes are {:.1} bits per row; the head of the file is {} bytes",
+        done.bits_per_row_of_codes(),
+        count(done.overhead as usize)
+    )?;
     args.output.say(format!("written: {} rows in {}", count(done.rows), args.out.display()));
     Ok(())
 }
