@@ -25,6 +25,7 @@ use narrows::store::{Folder, check_replaceable, write_aside, write_folder, write
 use narrows::train::{Epoch, Method, TrainOptions};
 use serde_json::{Map, Value, json};
 
+use super::data::tell_doubtful;
 use super::{Output, Screen, figure, size};
 
 pub(super) use again::{command, dictionary_command, unusual};
@@ -166,6 +167,7 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
         dataset.rows.rows(),
         dataset.rows.dim()
     ));
+    tell_doubtful(&dataset, &args.output)?;
     if args.find_lr {
         return rates::find(&recipe, &dataset, &args.output);
     }

@@ -20,6 +20,7 @@ use narrows::train::dictionary::{
 };
 use serde_json::{Map, Value, json};
 
+use super::super::data::tell_doubtful;
 use super::super::dictionaries::verify;
 use super::watch::{Asked, Left, begun, other_settings, tell_replaced, with_command};
 use super::{FitArgs, Screen, language};
@@ -70,6 +71,7 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
         args.output.say(format!("{:#}\nthreads: {threads}", json!(recipe)));
     }
     introduce(args, &recipe, &rows, &options);
+    tell_doubtful(&rows, &args.output)?;
     let combinations = recipe.combinations()?;
     if combinations > options.len() {
         args.output.say(format!(
