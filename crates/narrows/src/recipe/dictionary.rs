@@ -21,6 +21,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::misfit::misfit;
 use super::reading::{check_keys, lay_over};
 use crate::data::{self, Dataset, OpenOptions, Shuffle, Source};
 use crate::error::{Error, Result};
@@ -158,7 +159,8 @@ impl DictionaryRecipe {
         check_keys(&bare.map(|(k, v)| (k.clone(), v.clone())).collect(), &whole, "")?;
         lay_over(&mut whole, &given);
         check_shuffle(&whole["train"]["shuffle"])?;
-        let recipe: Self = serde_json::from_value(whole).map_err(misfit)?;
+        let recipe: Self = serde_json::from_value(whole)
+            .map_err(|error| misfit::<Self>(&given, "", &error, REMEDY))?;
         recipe.train.check()?;
         for table in sweep::tables(&recipe.dictionary, recipe.sweep.as_deref())? {
             recipe.dictionary(&table, None)?;
@@ -220,7 +222,7 @@ impl DictionaryRecipe {
             whole["k"] = target;
             whole["target_l0"] = Value::Null;
         }
-        let options: DictionaryOptions = serde_json::from_value(whole).map_err(misfit)?;
+        let options = read_options(&whole)?;
         if columns.is_some() || !relative {
             options.check()?;
         }
@@ -276,13 +278,14 @@ fn plain(value: &impl Serialize) -> Value {
     serde_json::to_value(value).expect("a recipe is plain data")
 }
 
-fn misfit(error: serde_json::Error) -> Error {
-    Error::mistake(
-        "read the recipe",
-        "values that fit their keys",
-        error.to_string(),
-        "`narrows fit --model dictionary --print-recipe` shows every key with its default",
-    )
+/// What to do about a value that does not fit.
+const REMEDY: &str =
+    "`narrows fit --model dictionary --print-recipe` shows every key with its default";
+
+/// Reads a table of a dictionary; what is left out has its default.
+fn read_options(table: &Value) -> Result<DictionaryOptions> {
+    serde_json::from_value(table.clone())
+        .map_err(|error| misfit::<DictionaryOptions>(table, "dictionary", &error, REMEDY))
 }
 
 /// Refuses an order of the rows that is none.

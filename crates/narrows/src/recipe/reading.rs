@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Recipe;
+use super::misfit::misfit;
 use super::tables::{Kind, READ_WHERE, StoreyKind, StoreyTable};
 use crate::data;
 use crate::error::{Error, Result};
@@ -11,12 +12,8 @@ use crate::error::{Error, Result};
 pub(super) fn read(given: &Value) -> Result<Recipe> {
     let kind = given["model"].get("kind").cloned().unwrap_or(json!(Kind::default()));
     let misfits = |error: serde_json::Error| {
-        Error::mistake(
-            "read the recipe",
-            format!("a value that fits `{}`", misfit(given).unwrap_or_default()),
-            error.to_string(),
-            "`narrows fit --print-recipe` shows every key with its default",
-        )
+        let remedy = "`narrows fit --print-recipe` shows every key with its default";
+        misfit::<Recipe>(given, "", &error, remedy)
     };
     if let Some(word) = kind.as_str().filter(|word| !words().any(|own| own == *word)) {
         let known: Vec<String> = words().chain(["dictionary".to_owned()]).collect();
@@ -102,23 +99,6 @@ pub(super) fn plain(recipe: &Recipe) -> Value {
 /// What stands at `a.b.c`.
 pub(super) fn at<'a>(recipe: &'a Value, key: &str) -> Option<&'a Value> {
     key.split('.').try_fold(recipe, |table, part| table.get(part))
-}
-
-/// The first key whose value is refused.
-fn misfit(given: &Value) -> Option<String> {
-    fn within(given: &Value, path: &[&str]) -> Option<String> {
-        let refused = |value: &Value| {
-            let nested = path.iter().rev().fold(value.clone(), |inner, key| json!({ *key: inner }));
-            serde_json::from_value::<Recipe>(nested).is_err()
-        };
-        if !refused(given) {
-            return None;
-        }
-        let inner = given.as_object().into_iter().flatten();
-        let deeper = inner.map(|(key, value)| within(value, &[path, &[key.as_str()]].concat()));
-        deeper.flatten().next().or_else(|| Some(path.join(".")))
-    }
-    within(given, &[])
 }
 
 /// Names the first key that no recipe has, and the nearest that one has.

@@ -59,7 +59,7 @@ fn what_cannot_be_is_refused_by_name() {
         (r#"{"dictionary": {"kind": "topk", "k": 3, "target_l0": 3}}"#, "k or target_l0"),
         (r#"{"dictionary": {"k": 3}, "sweep": "target_l0=3,4"}"#, "k or target_l0"),
         (r#"{"dictionary": {"target_l0": "many"}}"#, "\"many\""),
-        (r#"{"sweep": "kind=topk,tpok"}"#, "unknown variant `tpok`"),
+        (r#"{"sweep": "kind=topk,tpok"}"#, "gated but got \"tpok\""),
         (r#"{"sweep": "kind=relu,gated; k=3"}"#, "`relu`, `gated`, which do not read it"),
         (
             r#"{"sweep": "alpha=1,2"}"#,
