@@ -44,6 +44,7 @@ pub use doubtful::doubtful_columns;
 pub use extents::RowIntegers;
 pub(crate) use mapped::Content;
 pub use nearest::did_you_mean;
+pub(crate) use nearest::did_you_mean_or_list;
 pub(crate) use npy::MAGIC as NPY_MAGIC;
 pub use open::{OpenOptions, Origin, open, origin, store_folder};
 pub use order::{Order, Shuffle};

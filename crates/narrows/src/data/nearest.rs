@@ -18,7 +18,7 @@ pub fn did_you_mean<'a>(given: &str, candidates: impl IntoIterator<Item = &'a st
 const LISTED: usize = 12;
 
 /// As [`did_you_mean`]; where no candidate is near, the first of them.
-pub(super) fn did_you_mean_or_list<'a>(
+pub(crate) fn did_you_mean_or_list<'a>(
     given: &str,
     candidates: impl Iterator<Item = &'a str> + Clone,
 ) -> String {

@@ -21,8 +21,10 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::Recipe;
 use super::misfit::misfit;
 use super::reading::{check_keys, lay_over};
+use super::tables::READ_WHERE;
 use crate::data::{self, Dataset, OpenOptions, Shuffle, Source};
 use crate::error::{Error, Result};
 use crate::train::dictionary::{
@@ -154,9 +156,12 @@ impl DictionaryRecipe {
                 ));
             }
         };
+        refuse_keys_of_others(&given)?;
         let mut whole = plain(&Self::default());
+        let mut known = whole.clone();
+        known["dictionary"] = plain(&DictionaryOptions::default());
         let bare = given.as_object().into_iter().flatten().filter(|(key, _)| *key != "dictionary");
-        check_keys(&bare.map(|(k, v)| (k.clone(), v.clone())).collect(), &whole, "")?;
+        check_keys(&bare.map(|(k, v)| (k.clone(), v.clone())).collect(), &known, "")?;
         lay_over(&mut whole, &given);
         check_shuffle(&whole["train"]["shuffle"])?;
         let recipe: Self = serde_json::from_value(whole)
@@ -286,6 +291,46 @@ const REMEDY: &str =
 fn read_options(table: &Value) -> Result<DictionaryOptions> {
     serde_json::from_value(table.clone())
         .map_err(|error| misfit::<DictionaryOptions>(table, "dictionary", &error, REMEDY))
+}
+
+/// Refuses the first key that other models read and dictionaries do not, and says what these read in its table.
+fn refuse_keys_of_others(given: &Value) -> Result<()> {
+    let (own, others) = (plain(&DictionaryRecipe::default()), plain(&Recipe::default()));
+    let Some(key) = key_of_others(given, &own, &others, "") else { return Ok(()) };
+    let table = key.split_once('.').map_or("", |(table, _)| table);
+    let (table, keys) = match table {
+        // What a dictionary is made like stands in a table of its own.
+        "model" => ("dictionary", plain(&DictionaryOptions::default())),
+        _ => (table, own[table].clone()),
+    };
+    let keys = keys.as_object().into_iter().flatten();
+    let read: Vec<String> = keys.map(|(key, _)| format!("{table}.{key}")).collect();
+    let mut by_kind = READ_WHERE.iter().filter(|(_, by, _)| *by == "model.kind");
+    let readers = by_kind.find(|(read, ..)| {
+        key.strip_prefix(read).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    });
+    let kinds = readers.map_or("another".to_owned(), |(.., kinds)| kinds.join(" or "));
+    Err(Error::mistake(
+        "read the recipe",
+        format!("`model.kind` to be {kinds} where `{key}` is given"),
+        "`dictionary`, which does not read it",
+        match read[..] {
+            [] => "leave it out".to_owned(),
+            _ => format!("leave it out; `dictionary` reads {}", read.join(", ")),
+        },
+    ))
+}
+
+/// The first key of `given` that `others` have and `own` does not.
+fn key_of_others(given: &Value, own: &Value, others: &Value, table: &str) -> Option<String> {
+    given.as_object()?.iter().find_map(|(key, value)| {
+        let path = if table.is_empty() { key.clone() } else { format!("{table}.{key}") };
+        match (own.get(key), others.get(key)) {
+            (None, Some(_)) => Some(path),
+            (Some(own), Some(others)) => key_of_others(value, own, others, &path),
+            _ => None,
+        }
+    })
 }
 
 /// Refuses an order of the rows that is none.

@@ -108,7 +108,6 @@ pub(super) fn check_keys(given: &Value, known: &Value, table: &str) -> Result<()
     };
     for (key, value) in given {
         let Some(known_value) = known.get(key) else {
-            let names = known.keys().map(String::as_str);
             return Err(Error::mistake(
                 "read the recipe",
                 match table {
@@ -116,13 +115,39 @@ pub(super) fn check_keys(given: &Value, known: &Value, table: &str) -> Result<()
                     _ => format!("a key of [{table}]"),
                 },
                 format!("'{key}'"),
-                data::did_you_mean(key, names),
+                meant(key, known, table),
             ));
         };
         let inner = if table.is_empty() { key.clone() } else { format!("{table}.{key}") };
         check_keys(value, known_value, &inner)?;
     }
     Ok(())
+}
+
+/// The keys that are probably meant by one that `known`, the table of that name, does not have.
+fn meant(key: &str, known: &Map<String, Value>, table: &str) -> String {
+    // A whole recipe knows the tables in which there is one.
+    let mut within = Vec::new();
+    if table.is_empty() {
+        places(key, known, "", &mut within);
+    }
+    match within.is_empty() {
+        true => data::did_you_mean_or_list(key, known.keys().map(String::as_str)),
+        false => format!("did you mean {}?", within.join(" or ")),
+    }
+}
+
+/// Adds to `found` where in tables there are keys of that name.
+fn places(key: &str, known: &Map<String, Value>, table: &str, found: &mut Vec<String>) {
+    for (name, value) in known {
+        let path = if table.is_empty() { name.clone() } else { format!("{table}.{name}") };
+        if name == key {
+            found.push(format!("'{path}'"));
+        }
+        if let Value::Object(inner) = value {
+            places(key, inner, &path, found);
+        }
+    }
 }
 
 /// The values that `key` needs of other keys, those of the tables around it included.

@@ -78,7 +78,20 @@ fn what_cannot_be_is_refused_by_name() {
         (r#"{"dictionary": {"kind": "topk", "k": 4.5, "latents": 9}}"#, "k: a whole number"),
         (r#"{"sweep": "k"}"#, "write a key"),
         (r#"{"train": {"batch_size": 0}}"#, "train.batch_size"),
-        (r#"{"train": {"epochs": 3}}"#, "'epochs'"),
+        (
+            r#"{"train": {"epochs": 3}}"#,
+            "`model.kind` to be linear or network or stack where `train.epochs` is given but got \
+             `dictionary`, which does not read it; leave it out; `dictionary` reads train.batch_size,",
+        ),
+        (
+            r#"{"model": {"components": 3}}"#,
+            "where `model.components` is given but got `dictionary`, which does not read it; leave it \
+             out; `dictionary` reads dictionary.bandwidth, dictionary.centred,",
+        ),
+        (r#"{"prepare": {"scale": "none"}}"#, "`model.kind` to be another where `prepare` is"),
+        (r#"{"data": {"labels": "a"}}"#, "`dictionary` reads data.lm, data.path, data.target"),
+        (r#"{"k": 3}"#, "a key of a recipe but got 'k'; did you mean 'dictionary.k'?"),
+        (r#"{"train": {"foo": 3}}"#, "'foo'; there are 'batch_size', 'checkpoint_seconds',"),
         (
             r#"{"train": {"shuffle": "blocks"}}"#,
             "\"blocks\"; write shuffle = { blocks = { rows = 4096 } }",
