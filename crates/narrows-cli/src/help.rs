@@ -1,7 +1,7 @@
 //! The help of `narrows` itself: its commands by what they are for.
 
 use clap::builder::StyledStr;
-use clap::{Command, CommandFactory, FromArgMatches};
+use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
 use super::Arguments;
 
@@ -64,9 +64,19 @@ const PLAIN: &str = "\x1b[0m";
 
 /// The command with its help in groups.
 pub(crate) fn command() -> Command {
-    let command = Arguments::command();
+    let command = take_negative_numbers(Arguments::command());
     let template = template(&command);
     command.help_template(template)
+}
+
+/// Lets every option of a command and of its commands be given a number below 0, so that what is wrong with it is told
+/// of the option: else `-1` is taken for an option that there is none of.
+fn take_negative_numbers(command: Command) -> Command {
+    let of_option = |argument: Arg| {
+        let takes = !argument.is_positional() && argument.get_action().takes_values();
+        if takes { argument.allow_negative_numbers(true) } else { argument }
+    };
+    command.mut_args(of_option).mut_subcommands(take_negative_numbers)
 }
 
 /// What was typed; ends the program where that is a mistake, or asks for help.
@@ -112,5 +122,20 @@ mod tests {
     #[test]
     fn arguments_are_sound() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn a_number_below_0_is_refused_as_the_value_that_it_is() {
+        for (line, option) in [
+            ("narrows fit --data a.npy --seed -1", "--seed <SEED>"),
+            ("narrows lm generate model --tokens -3", "--tokens <"),
+        ] {
+            let error = command().try_get_matches_from(line.split(' ')).expect_err(line);
+            let told = error.to_string();
+            assert!(told.contains("invalid value '-") && told.contains(option), "{told}");
+        }
+        let line = "narrows compress run --data a.npy --out a.nrw --bits-per-row -4";
+        // What the number has to be, the command knows.
+        assert!(command().try_get_matches_from(line.split(' ')).is_ok());
     }
 }

@@ -66,6 +66,9 @@ fn rows_come_back_as_they_were_told_and_as_the_slow_path_has_them() {
     // The bits that were asked for, and the head; JPEG needs more for a worse picture.
     let codes = 8.0 * (bytes - told["overhead"].as_u64().unwrap()) as f64 / 500.0;
     assert!((54.0..63.0).contains(&codes), "{codes} bits per row");
+    assert!((told["bits_per_row_of_codes"].as_f64().unwrap() - codes).abs() < 1e-9, "{told}");
+    let screen = desk.narrows(&format!("compress run --data {TEST} --out x.nrw --bits-per-row 60 -q"));
+    assert!(screen.contains(&format!("the codes are {codes:.1} bits per row; the head")), "{screen}");
     let jpeg = &told["jpeg"];
     assert!(jpeg["fidelity"]["psnr"].as_f64().unwrap() < psnr, "{told}");
     // Pictures stay pictures.
@@ -158,6 +161,8 @@ fn every_kind_comes_back_as_its_kind() {
     }
     desk.narrows("fit -q --data people --set model.components=5 --out run");
     desk.narrows("compress run --data people --out x.nrw -q");
+    let message = refused(&desk, "decompress x.nrw --run run --out again.npy");
+    assert!(message.contains("a folder for 12 pictures but got 'again.npy'"), "{message}");
     desk.narrows("decompress x.nrw --run run --out again -q");
     let (was, is) = (rows(desk.path("people")), rows(desk.path("again")));
     assert_eq!(was.dim(), is.dim());
@@ -242,6 +247,9 @@ fn mistakes_are_told_and_nothing_is_touched() {
     told(&compress("--bits-per-row 0"), "above 0");
     told(&compress("--fit nowhere.npy"), "nowhere.npy");
     told(&format!("compress run --data {TEST} --out text.txt"), "something else");
+    let line = format!("compress run --data {TEST} --out run");
+    told(&line, "a file name such as rows.nrw but got 'run', which is a folder");
+    told("decompress x.nrw --run run --out run", "'run', which is a folder; give --out a name");
     told("decompress x.nrw --run run --out y.csv", "a name that ends in .npy");
     told("decompress x.nrw --run run --out text.txt", "a name that ends in .npy");
     assert_eq!(fs::read(desk.path("text.txt")).unwrap(), b"keep me");

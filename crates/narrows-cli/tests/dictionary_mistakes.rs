@@ -244,6 +244,11 @@ fn an_interrupted_training_tells_how_far_it_came_and_what_goes_on() {
         assert!(message.contains("expected the settings that it began with"), "{other}: {message}");
     }
 
+    // Nothing is replaced by what is refused.
+    let line = "fit --model dictionary --data store --set dictionary.k=5000 --out part";
+    let message = told(&desk, &desk.command(line).output().unwrap(), 2);
+    assert!(message.contains("but got 5000") && !message.contains("is replaced"), "{message}");
+
     let made = fit("--data store --set train.rows=2000 --json --out part").replace("-q ", "");
     let output = desk.command(&made).output().unwrap();
     let message = desk.without_path(&output.stderr);

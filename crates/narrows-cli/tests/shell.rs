@@ -21,7 +21,9 @@ fn shells_complete_commands_and_options() {
 #[test]
 fn every_command_has_a_page_of_the_manual() {
     let desk = Desk::new();
-    desk.narrows("manual --out man1");
+    let told = desk.narrows("manual --out man1");
+    let pages = fs::read_dir(desk.path("man1")).unwrap().count();
+    assert_eq!(told, format!("written: {pages} pages in man1\n"));
     let fit = fs::read_to_string(desk.path("man1/narrows-fit.1")).unwrap();
     assert!(fit.contains(".TH narrows-fit 1") && fit.contains("label\\-column"), "{fit}");
     let whole = fs::read_to_string(desk.path("man1/narrows.1")).unwrap();
@@ -32,6 +34,16 @@ fn every_command_has_a_page_of_the_manual() {
         let page = format!("man1/narrows-{}.1", name.split('(').next().unwrap());
         assert!(desk.path(&page).is_file(), "{page}");
     }
+}
+
+#[test]
+fn the_manual_is_not_written_in_place_of_a_file() {
+    let desk = Desk::new();
+    desk.write("notes", "mine");
+    let output = desk.command("manual --out notes").output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("a folder for its pages but got 'notes', which is a file"), "{message}");
 }
 
 #[test]

@@ -81,6 +81,9 @@ fn every_tap_and_the_logits_are_those_of_transformers() {
         let sampling = Sampling { temperature: 0.0, seed: 0 };
         let written = model.generate(&tokens[..6], 12, sampling, &mut NoHook, |_| true).unwrap();
         assert_eq!(written[6..], greedy[..], "{}", model.name);
+        let sampling = Sampling { temperature: -1.0, ..sampling };
+        let error = model.generate(&tokens[..6], 12, sampling, &mut NoHook, |_| true).unwrap_err();
+        assert!(error.to_string().contains("a temperature of 0 or more but got -1"), "{error}");
     }
 }
 

@@ -7,7 +7,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use narrows::Error;
-use narrows::data::{Dataset, Element, ImageShape, OpenOptions, Precision, describe, open};
+use narrows::data::{
+    Dataset, Element, ImageShape, OpenOptions, Precision, describe, doubtful_columns, open,
+};
 use narrows::store::{NpyWriter, write_image, write_npy};
 use ndarray::{Array2, array};
 use proptest::prelude::*;
@@ -430,6 +432,32 @@ fn a_column_of_labels_leaves_the_data() {
     assert_says(&refused_with(&only, &options("kind")), &["one column of data"]);
     let gap = folder.write("gap.csv", "a,kind\n1,x\n2,NA\n");
     assert_says(&refused_with(&gap, &options("kind")), &["none for row 2", "column kind"]);
+}
+
+#[test]
+fn columns_that_a_slip_made_categories_are_told() {
+    let folder = Folder::new();
+    let line = |row: usize| {
+        let weight = if row == 200 { "n.d.".to_owned() } else { format!("{}", row % 295) };
+        let colour = ["red", "blue"][row % 2];
+        format!("{row},{weight},{colour},person {row}\n")
+    };
+    let lines: String = (0..300).map(line).collect();
+    let set = opened(&folder.write("x.csv", format!("a,b,c,name\n{lines}")));
+    let told = doubtful_columns(&set).unwrap();
+    assert_eq!(told.len(), 2, "{told:?}");
+    let expected = "column 'b': 299 of 300 cells are numbers, row 201 is 'n.d.'; taken as 295 categories";
+    assert!(told[0].starts_with(expected), "{told:?}");
+    assert!(told[1].starts_with("column 'name': 300 categories in 300 cells"), "{told:?}");
+    // Of few rows all may differ, and of categories some may be numbers.
+    for text in ["a,city\n1,Bonn\n2,Ulm\n", "a,floor\n1,G\n2,1\n3,2\n4,G\n5,1\n"] {
+        let set = opened(&folder.write("few.csv", text));
+        assert_eq!(doubtful_columns(&set).unwrap(), [""; 0]);
+    }
+    // A dash is a missing cell, not a word.
+    let missing: String = (0..30).map(|row| format!("{row},-\n{row},{row}\n")).collect();
+    let set = opened(&folder.write("missing.csv", format!("a,b\n{missing}")));
+    assert_eq!(doubtful_columns(&set).unwrap(), [""; 0]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `narrows compress` and `narrows decompress`: rows in few bits, and back.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -90,6 +90,7 @@ pub(crate) struct DecompressArgs {
 }
 
 pub(crate) fn compress(args: CompressArgs) -> Result<()> {
+    check_file("compress", &args.out, "rows.nrw")?;
     check_target(&args.out, &args.on.data, "a compressed file", COMPRESSED)?;
     let (run, dataset) = args.on.open(None)?;
     let about = about(&args.on.data, &dataset)?;
@@ -185,6 +186,7 @@ fn tell(args: &CompressArgs, head: &Head, done: &Compressed, beside: &Beside) ->
     if args.output.json {
         let mut told = json!(done);
         told["bits_per_row"] = json!(done.bits_per_row());
+        told["bits_per_row_of_codes"] = json!(done.bits_per_row_of_codes());
         told["ratio"] = json!(ratio);
         told["fidelity"] = fidelity(&done.fidelity, about.values);
         if let Some((components, pca)) = &beside.pca {
@@ -224,6 +226,13 @@ fn tell(args: &CompressArgs, head: &Head, done: &Compressed, beside: &Beside) ->
     let decibels = if about.values == Values::Bytes { "#PSNR, dB" } else { "#SNR, dB" };
     let headings = ["", "#bytes", "#bits per row", "#ratio", decibels];
     write!(Screen, "{}", table(&headings, &lines))?;
+    // What --bits-per-row asks for, which of few rows is much less than what the table says.
+    writeln!(
+        Screen,
+        "\nof this model the codes are {:.1} bits per row; the head of the file is {} bytes",
+        done.bits_per_row_of_codes(),
+        count(done.overhead as usize)
+    )?;
     args.output.say(format!("written: {} rows in {}", count(done.rows), args.out.display()));
     Ok(())
 }
@@ -268,14 +277,15 @@ pub(crate) fn decompress(args: DecompressArgs) -> Result<()> {
 
 /// Refuses a name under which no such data should be written, before any work is done.
 fn check_out(args: &DecompressArgs, about: &About) -> narrows::Result<()> {
-    let ends: &[&str] = match about.container {
+    let ends: &[&str] = match &about.container {
         Container::Npy => &["npy"],
         Container::Csv => &["csv", "tsv"],
         Container::Wav(_) => &["wav"],
         Container::Picture(_) => &["png", "pgm", "ppm"],
         Container::Idx => &[],
-        Container::Pictures(_) => return check_replaceable(&args.out, Folder::Pictures),
+        Container::Pictures(names) => return check_folder(&args.out, names.len()),
     };
+    check_file("decompress", &args.out, &format!("rows.{}", ends.first().unwrap_or(&"idx")))?;
     let end = extension(&args.out);
     if !ends.is_empty() && !ends.contains(&end.as_str()) {
         return Err(Error::mistake(
@@ -293,4 +303,36 @@ fn check_out(args: &DecompressArgs, about: &About) -> narrows::Result<()> {
     };
     let from = args.file.to_string_lossy();
     check_target(&args.out, &from, "such data", begins)
+}
+
+/// Refuses a folder where a file is to be written.
+fn check_file(operation: &str, out: &Path, name: &str) -> narrows::Result<()> {
+    if !out.is_dir() {
+        return Ok(());
+    }
+    let within = out.join(name);
+    Err(Error::mistake(
+        operation,
+        format!("a file name such as {name}"),
+        format!("'{}', which is a folder", out.display()),
+        format!("give --out a name within it, such as {}", within.display()),
+    ))
+}
+
+/// Extensions of files, which no folder of pictures should have.
+const OF_FILES: [&str; 13] = [
+    "png", "pgm", "ppm", "pnm", "jpg", "jpeg", "npy", "npz", "csv", "tsv", "wav", "idx", "nrw",
+];
+
+/// Refuses the name of a file, or a folder of something else, where a folder of pictures is to be written.
+fn check_folder(out: &Path, pictures: usize) -> narrows::Result<()> {
+    if OF_FILES.contains(&extension(out).as_str()) && !out.is_dir() {
+        return Err(Error::mistake(
+            "decompress",
+            format!("a folder for {pictures} pictures"),
+            format!("'{}', the name of a file", out.display()),
+            "leave out the extension",
+        ));
+    }
+    check_replaceable(out, Folder::Pictures)
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use narrows::Error;
 use narrows::data::superposition::KnownTruth;
-use narrows::data::{self, Description, OpenOptions, Source};
+use narrows::data::{self, Dataset, Description, OpenOptions, Source};
 use narrows::store::write_truth;
 
 use super::{Output, Screen, size};
@@ -47,7 +47,9 @@ pub(crate) fn run(args: DataArgs) -> Result<()> {
     }
     let DataArgs { labels, label_column, colour, resize, .. } = args;
     let options = OpenOptions { colour, resize, label_column, labels, ..Default::default() };
-    let description = data::describe(&data::open(&args.path, &options)?)?;
+    let dataset = data::open(&args.path, &options)?;
+    tell_doubtful(&dataset, &args.output)?;
+    let description = data::describe(&dataset)?;
     let known = truth.as_ref().map(Known::of);
     if args.output.json {
         let told = Told { description: &description, truth: known };
@@ -56,6 +58,13 @@ pub(crate) fn run(args: DataArgs) -> Result<()> {
         write!(Screen, "{}", description.screen())?;
         known.map_or(Ok(()), |known| known.print())?;
     }
+    Ok(())
+}
+
+/// Says which columns of a table are taken as categories and probably should not be.
+pub(super) fn tell_doubtful(dataset: &Dataset, output: &Output) -> narrows::Result<()> {
+    let doubtful = data::doubtful_columns(dataset)?;
+    doubtful.iter().for_each(|doubt| output.say(format!("note: {doubt}")));
     Ok(())
 }
 

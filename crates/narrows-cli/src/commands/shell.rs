@@ -1,6 +1,7 @@
 //! `narrows completions` and `narrows manual`: what a shell and `man` know about the command.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -44,11 +45,23 @@ pub(crate) fn completions(args: &CompletionsArgs, mut command: Command) -> Resul
 }
 
 pub(crate) fn manual(args: &ManualArgs, mut command: Command) -> Result<()> {
+    if args.out.is_file() {
+        return Err(Error::mistake(
+            "write the manual",
+            "a folder for its pages",
+            format!("'{}', which is a file", args.out.display()),
+            "give --out another name",
+        )
+        .into());
+    }
     fs::create_dir_all(&args.out).map_err(|error| Error::write(&args.out, error))?;
     command.build();
+    let mut written = 0;
     pages(&command, "narrows", &mut |name, page| {
+        written += 1;
         Ok(write_aside(&args.out.join(format!("{name}.1")), page)?)
-    })
+    })?;
+    Ok(writeln!(Screen, "written: {written} pages in {}", args.out.display())?)
 }
 
 /// The page of a command, then those of its commands.

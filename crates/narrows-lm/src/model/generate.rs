@@ -23,7 +23,7 @@ impl LanguageModel {
     /// The whole sequence is run for each token: nothing is kept between them that a hook would not see.
     ///
     /// # Errors
-    /// If the prompt is empty or too long, and those of `hook`.
+    /// If the prompt is empty or too long, the temperature is below 0, and those of `hook`.
     pub fn generate(
         &self,
         prompt: &[u32],
@@ -35,6 +35,11 @@ impl LanguageModel {
         if prompt.is_empty() {
             let remedy = "give a prompt";
             return Err(Error::mistake("generate", "at least one token", "none", remedy));
+        }
+        if !(sampling.temperature >= 0.0 && sampling.temperature.is_finite()) {
+            let (expected, got) = ("a temperature of 0 or more", sampling.temperature.to_string());
+            let remedy = "0 takes the most likely token each time, 1 draws as the model says";
+            return Err(Error::mistake("generate", expected, got, remedy));
         }
         self.check_length(prompt.len())?;
         self.check_tokens(prompt)?;

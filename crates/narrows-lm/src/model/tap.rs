@@ -18,6 +18,9 @@ use narrows::{Error, Result};
 
 use super::Architecture;
 
+/// The other name of the first place.
+const EMBEDDING: &str = "embedding";
+
 /// A place within a block, in the order in which rows come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Site {
@@ -89,7 +92,7 @@ impl Tap {
     /// # Errors
     /// If it has none; the nearest name is given.
     pub fn parse(name: &str, model: &Architecture) -> Result<Self> {
-        if name == "embedding" {
+        if name == EMBEDDING {
             return Ok(Self { block: 0, site: Site::ResidualPre });
         }
         let all = Self::all(model);
@@ -98,7 +101,8 @@ impl Tap {
         }
         let parallel = model.parallel && name.ends_with(Site::ResidualMid.name());
         let names: Vec<String> = all.iter().map(Self::to_string).collect();
-        let remedy = match did_you_mean(name, names.iter().map(String::as_str)) {
+        let known = names.iter().map(String::as_str).chain([EMBEDDING]);
+        let remedy = match did_you_mean(name, known) {
             _ if parallel => {
                 "attention and MLP of this model read the same rows, so there is nothing between \
                               them: take residual_pre or residual_post"
@@ -109,7 +113,7 @@ impl Tap {
         Err(Error::mistake(
             "find a tap",
             format!(
-                "blocks.0 to blocks.{}, each with {}",
+                "{EMBEDDING}, or blocks.0 to blocks.{}, each with {}",
                 model.layers - 1,
                 Self::sites(model).map(Site::name).collect::<Vec<_>>().join(", ")
             ),

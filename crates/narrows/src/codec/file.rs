@@ -38,6 +38,11 @@ impl Compressed {
     pub fn bits_per_row(&self) -> f64 {
         8.0 * self.bytes as f64 / self.rows as f64
     }
+
+    /// Bits that the codes of a row take, as [`super::Target::BitsPerRow`] counts them: without the head.
+    pub fn bits_per_row_of_codes(&self) -> f64 {
+        8.0 * (self.bytes - self.overhead) as f64 / self.rows as f64
+    }
 }
 
 /// Codes rows into `out`; the length of the file is left 0 and there is no checksum yet, but both count.

@@ -11,7 +11,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::mapped::Content;
 use super::memory::Held;
-use super::nearest::did_you_mean;
+use super::nearest::did_you_mean_or_list;
 use super::{Column, Dataset, Element, Labels, OpenOptions, labels};
 use crate::error::{Error, Result};
 
@@ -248,7 +248,7 @@ impl Table {
                 format!("take the labels from '{}'", path.display()),
                 format!("a column's name or its number, 1 to {}", self.columns.len()),
                 format!("'{name}'"),
-                did_you_mean(name, names()),
+                did_you_mean_or_list(name, names()),
             )
         })
     }

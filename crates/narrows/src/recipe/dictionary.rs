@@ -21,7 +21,10 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::Recipe;
+use super::misfit::misfit;
 use super::reading::{check_keys, lay_over};
+use super::tables::READ_WHERE;
 use crate::data::{self, Dataset, OpenOptions, Shuffle, Source};
 use crate::error::{Error, Result};
 use crate::train::dictionary::{
@@ -153,12 +156,16 @@ impl DictionaryRecipe {
                 ));
             }
         };
+        refuse_keys_of_others(&given)?;
         let mut whole = plain(&Self::default());
+        let mut known = whole.clone();
+        known["dictionary"] = plain(&DictionaryOptions::default());
         let bare = given.as_object().into_iter().flatten().filter(|(key, _)| *key != "dictionary");
-        check_keys(&bare.map(|(k, v)| (k.clone(), v.clone())).collect(), &whole, "")?;
+        check_keys(&bare.map(|(k, v)| (k.clone(), v.clone())).collect(), &known, "")?;
         lay_over(&mut whole, &given);
         check_shuffle(&whole["train"]["shuffle"])?;
-        let recipe: Self = serde_json::from_value(whole).map_err(misfit)?;
+        let recipe: Self = serde_json::from_value(whole)
+            .map_err(|error| misfit::<Self>(&given, "", &error, REMEDY))?;
         recipe.train.check()?;
         for table in sweep::tables(&recipe.dictionary, recipe.sweep.as_deref())? {
             recipe.dictionary(&table, None)?;
@@ -220,7 +227,7 @@ impl DictionaryRecipe {
             whole["k"] = target;
             whole["target_l0"] = Value::Null;
         }
-        let options: DictionaryOptions = serde_json::from_value(whole).map_err(misfit)?;
+        let options = read_options(&whole)?;
         if columns.is_some() || !relative {
             options.check()?;
         }
@@ -276,13 +283,54 @@ fn plain(value: &impl Serialize) -> Value {
     serde_json::to_value(value).expect("a recipe is plain data")
 }
 
-fn misfit(error: serde_json::Error) -> Error {
-    Error::mistake(
+/// What to do about a value that does not fit.
+const REMEDY: &str =
+    "`narrows fit --model dictionary --print-recipe` shows every key with its default";
+
+/// Reads a table of a dictionary; what is left out has its default.
+fn read_options(table: &Value) -> Result<DictionaryOptions> {
+    serde_json::from_value(table.clone())
+        .map_err(|error| misfit::<DictionaryOptions>(table, "dictionary", &error, REMEDY))
+}
+
+/// Refuses the first key that other models read and dictionaries do not, and says what these read in its table.
+fn refuse_keys_of_others(given: &Value) -> Result<()> {
+    let (own, others) = (plain(&DictionaryRecipe::default()), plain(&Recipe::default()));
+    let Some(key) = key_of_others(given, &own, &others, "") else { return Ok(()) };
+    let table = key.split_once('.').map_or("", |(table, _)| table);
+    let (table, keys) = match table {
+        // What a dictionary is made like stands in a table of its own.
+        "model" => ("dictionary", plain(&DictionaryOptions::default())),
+        _ => (table, own[table].clone()),
+    };
+    let keys = keys.as_object().into_iter().flatten();
+    let read: Vec<String> = keys.map(|(key, _)| format!("{table}.{key}")).collect();
+    let mut by_kind = READ_WHERE.iter().filter(|(_, by, _)| *by == "model.kind");
+    let readers = by_kind.find(|(read, ..)| {
+        key.strip_prefix(read).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    });
+    let kinds = readers.map_or("another".to_owned(), |(.., kinds)| kinds.join(" or "));
+    Err(Error::mistake(
         "read the recipe",
-        "values that fit their keys",
-        error.to_string(),
-        "`narrows fit --model dictionary --print-recipe` shows every key with its default",
-    )
+        format!("`model.kind` to be {kinds} where `{key}` is given"),
+        "`dictionary`, which does not read it",
+        match read[..] {
+            [] => "leave it out".to_owned(),
+            _ => format!("leave it out; `dictionary` reads {}", read.join(", ")),
+        },
+    ))
+}
+
+/// The first key of `given` that `others` have and `own` does not.
+fn key_of_others(given: &Value, own: &Value, others: &Value, table: &str) -> Option<String> {
+    given.as_object()?.iter().find_map(|(key, value)| {
+        let path = if table.is_empty() { key.clone() } else { format!("{table}.{key}") };
+        match (own.get(key), others.get(key)) {
+            (None, Some(_)) => Some(path),
+            (Some(own), Some(others)) => key_of_others(value, own, others, &path),
+            _ => None,
+        }
+    })
 }
 
 /// Refuses an order of the rows that is none.

@@ -5,6 +5,7 @@
 
 mod dictionary;
 mod finetune;
+mod misfit;
 mod rate;
 mod reading;
 mod stack;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Recipe;
+use super::misfit::misfit;
 use super::tables::{Kind, READ_WHERE, StoreyKind, StoreyTable};
 use crate::data;
 use crate::error::{Error, Result};
@@ -11,12 +12,8 @@ use crate::error::{Error, Result};
 pub(super) fn read(given: &Value) -> Result<Recipe> {
     let kind = given["model"].get("kind").cloned().unwrap_or(json!(Kind::default()));
     let misfits = |error: serde_json::Error| {
-        Error::mistake(
-            "read the recipe",
-            format!("a value that fits `{}`", misfit(given).unwrap_or_default()),
-            error.to_string(),
-            "`narrows fit --print-recipe` shows every key with its default",
-        )
+        let remedy = "`narrows fit --print-recipe` shows every key with its default";
+        misfit::<Recipe>(given, "", &error, remedy)
     };
     if let Some(word) = kind.as_str().filter(|word| !words().any(|own| own == *word)) {
         let known: Vec<String> = words().chain(["dictionary".to_owned()]).collect();
@@ -104,23 +101,6 @@ pub(super) fn at<'a>(recipe: &'a Value, key: &str) -> Option<&'a Value> {
     key.split('.').try_fold(recipe, |table, part| table.get(part))
 }
 
-/// The first key whose value is refused.
-fn misfit(given: &Value) -> Option<String> {
-    fn within(given: &Value, path: &[&str]) -> Option<String> {
-        let refused = |value: &Value| {
-            let nested = path.iter().rev().fold(value.clone(), |inner, key| json!({ *key: inner }));
-            serde_json::from_value::<Recipe>(nested).is_err()
-        };
-        if !refused(given) {
-            return None;
-        }
-        let inner = given.as_object().into_iter().flatten();
-        let deeper = inner.map(|(key, value)| within(value, &[path, &[key.as_str()]].concat()));
-        deeper.flatten().next().or_else(|| Some(path.join(".")))
-    }
-    within(given, &[])
-}
-
 /// Names the first key that no recipe has, and the nearest that one has.
 pub(super) fn check_keys(given: &Value, known: &Value, table: &str) -> Result<()> {
     let (Value::Object(given), Value::Object(known)) = (given, known) else {
@@ -128,7 +108,6 @@ pub(super) fn check_keys(given: &Value, known: &Value, table: &str) -> Result<()
     };
     for (key, value) in given {
         let Some(known_value) = known.get(key) else {
-            let names = known.keys().map(String::as_str);
             return Err(Error::mistake(
                 "read the recipe",
                 match table {
@@ -136,13 +115,39 @@ pub(super) fn check_keys(given: &Value, known: &Value, table: &str) -> Result<()
                     _ => format!("a key of [{table}]"),
                 },
                 format!("'{key}'"),
-                data::did_you_mean(key, names),
+                meant(key, known, table),
             ));
         };
         let inner = if table.is_empty() { key.clone() } else { format!("{table}.{key}") };
         check_keys(value, known_value, &inner)?;
     }
     Ok(())
+}
+
+/// The keys that are probably meant by one that `known`, the table of that name, does not have.
+fn meant(key: &str, known: &Map<String, Value>, table: &str) -> String {
+    // A whole recipe knows the tables in which there is one.
+    let mut within = Vec::new();
+    if table.is_empty() {
+        places(key, known, "", &mut within);
+    }
+    match within.is_empty() {
+        true => data::did_you_mean_or_list(key, known.keys().map(String::as_str)),
+        false => format!("did you mean {}?", within.join(" or ")),
+    }
+}
+
+/// Adds to `found` where in tables there are keys of that name.
+fn places(key: &str, known: &Map<String, Value>, table: &str, found: &mut Vec<String>) {
+    for (name, value) in known {
+        let path = if table.is_empty() { name.clone() } else { format!("{table}.{name}") };
+        if name == key {
+            found.push(format!("'{path}'"));
+        }
+        if let Value::Object(inner) = value {
+            places(key, inner, &path, found);
+        }
+    }
 }
 
 /// The values that `key` needs of other keys, those of the tables around it included.

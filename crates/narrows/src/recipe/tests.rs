@@ -152,6 +152,9 @@ fn an_unknown_key_names_the_nearest() {
     let message = error.to_string();
     assert!(message.contains("a key of [model]"), "{message}");
     assert!(message.contains("did you mean 'components'?"), "{message}");
+    let error = Recipe::from_value(json!({"components": 3})).expect_err("in no table");
+    let message = error.to_string();
+    assert!(message.contains("'components'; did you mean 'model.components'?"), "{message}");
 }
 
 #[test]

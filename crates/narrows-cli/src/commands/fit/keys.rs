@@ -175,4 +175,15 @@ mod tests {
         found.sort();
         assert_eq!(found, expected);
     }
+
+    #[test]
+    fn the_book_has_every_key() {
+        let book = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/settings.md");
+        let book = std::fs::read_to_string(book).expect("the book");
+        let (book, _) = book.split_once("## Dictionaries").expect("a section of dictionaries");
+        // It is what --model says.
+        for (key, ..) in KEYS.iter().filter(|(key, ..)| *key != "model.kind") {
+            assert!(book.contains(&format!("| `{key}` |")), "{key}");
+        }
+    }
 }

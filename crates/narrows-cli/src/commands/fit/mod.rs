@@ -25,6 +25,7 @@ use narrows::store::{Folder, check_replaceable, write_aside, write_folder, write
 use narrows::train::{Epoch, Method, TrainOptions};
 use serde_json::{Map, Value, json};
 
+use super::data::tell_doubtful;
 use super::{Output, Screen, figure, size};
 
 pub(super) use again::{command, dictionary_command, unusual};
@@ -155,9 +156,6 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
     if !args.find_lr {
         check_replaceable(&args.out, Folder::Run)?;
     }
-    if !args.find_lr && !args.resume {
-        tell_replaced(&args.out, &args.output);
-    }
     if args.verbose {
         let threads = narrows::compute::threads();
         args.output.say(format!("{}\nthreads: {threads}", keys::settings(&recipe)));
@@ -169,15 +167,21 @@ pub(crate) fn run(args: FitArgs) -> Result<()> {
         dataset.rows.rows(),
         dataset.rows.dim()
     ));
+    tell_doubtful(&dataset, &args.output)?;
     if args.find_lr {
         return rates::find(&recipe, &dataset, &args.output);
     }
     let from = left.map(|left| left.of(&dataset.content_hash, &dataset.name)).transpose()?;
     let begin = Instant::now();
     let fitted = match recipe.model.kind {
-        Kind::Pca => recipe.fit(&dataset, None, &mut |_: &Epoch| ControlFlow::Continue(()))?,
+        Kind::Pca => {
+            let fitted = recipe.fit(&dataset, None, &mut |_: &Epoch| ControlFlow::Continue(()))?;
+            tell_replaced(&args.out, &args.output);
+            fitted
+        }
         _ => {
-            let mut watch = Watch::new(asked(&recipe, &dataset)?, &args.out, &args.output)?;
+            let watch = Watch::new(asked(&recipe, &dataset)?, &args.out, &args.output)?;
+            let mut watch = watch.replacing(!args.resume);
             let fitted = recipe.fit(&dataset, from, &mut watch);
             watch.finish();
             fitted.map_err(|error| watch::with_command(error, "", &args.out))?

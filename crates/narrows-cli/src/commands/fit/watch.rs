@@ -122,6 +122,9 @@ impl<'a> Keeper<'a> {
 pub(in super::super) struct Watch<'a> {
     bar: Bar<'a>,
     keeper: Keeper<'a>,
+    output: &'a Output,
+    /// Whether a training that was interrupted, if there is one, is yet to be told of as replaced.
+    replaces: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -130,7 +133,13 @@ impl<'a> Watch<'a> {
     /// # Errors
     /// If the system refuses.
     pub(in super::super) fn new(asked: Asked, out: &'a Path, output: &'a Output) -> Result<Self> {
-        Ok(Self { bar: Bar::new(output), keeper: Keeper::new(asked, out)? })
+        let (bar, keeper) = (Bar::new(output), Keeper::new(asked, out)?);
+        Ok(Self { bar, keeper, output, replaces: false })
+    }
+
+    /// Says, once it begins and nothing is refused any more, which interrupted training it replaces.
+    pub(super) fn replacing(self, replaces: bool) -> Self {
+        Self { replaces, ..self }
     }
 
     /// Takes the bar away.
@@ -141,6 +150,9 @@ impl<'a> Watch<'a> {
 
 impl Observer for Watch<'_> {
     fn begin(&mut self, beginning: &Beginning) {
+        if std::mem::take(&mut self.replaces) {
+            tell_replaced(self.keeper.out, self.output);
+        }
         self.bar.begin(beginning);
     }
 

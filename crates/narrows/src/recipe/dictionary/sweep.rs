@@ -13,7 +13,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{DictionaryRecipe, check_keys, misfit, plain, read_by};
+use super::{DictionaryRecipe, check_keys, plain, read_by, read_options};
 use crate::data::did_you_mean;
 use crate::error::{Error, Result};
 use crate::train::dictionary::{DictionaryOptions, Kind};
@@ -72,7 +72,7 @@ fn combinations(table: &Value, axes: &[Axis]) -> Vec<Value> {
 /// If it is none.
 pub(super) fn kind_of(table: &Value) -> Result<String> {
     let kind = match table.get("kind") {
-        Some(kind) => serde_json::from_value(kind.clone()).map_err(misfit)?,
+        Some(kind) => read_options(&json!({ "kind": kind }))?.kind,
         None => Kind::default(),
     };
     Ok(plain(&kind).as_str().unwrap_or_default().to_owned())

@@ -59,7 +59,7 @@ fn what_cannot_be_is_refused_by_name() {
         (r#"{"dictionary": {"kind": "topk", "k": 3, "target_l0": 3}}"#, "k or target_l0"),
         (r#"{"dictionary": {"k": 3}, "sweep": "target_l0=3,4"}"#, "k or target_l0"),
         (r#"{"dictionary": {"target_l0": "many"}}"#, "\"many\""),
-        (r#"{"sweep": "kind=topk,tpok"}"#, "unknown variant `tpok`"),
+        (r#"{"sweep": "kind=topk,tpok"}"#, "gated but got \"tpok\""),
         (r#"{"sweep": "kind=relu,gated; k=3"}"#, "`relu`, `gated`, which do not read it"),
         (
             r#"{"sweep": "alpha=1,2"}"#,
@@ -78,7 +78,20 @@ fn what_cannot_be_is_refused_by_name() {
         (r#"{"dictionary": {"kind": "topk", "k": 4.5, "latents": 9}}"#, "k: a whole number"),
         (r#"{"sweep": "k"}"#, "write a key"),
         (r#"{"train": {"batch_size": 0}}"#, "train.batch_size"),
-        (r#"{"train": {"epochs": 3}}"#, "'epochs'"),
+        (
+            r#"{"train": {"epochs": 3}}"#,
+            "`model.kind` to be linear or network or stack where `train.epochs` is given but got \
+             `dictionary`, which does not read it; leave it out; `dictionary` reads train.batch_size,",
+        ),
+        (
+            r#"{"model": {"components": 3}}"#,
+            "where `model.components` is given but got `dictionary`, which does not read it; leave it \
+             out; `dictionary` reads dictionary.bandwidth, dictionary.centred,",
+        ),
+        (r#"{"prepare": {"scale": "none"}}"#, "`model.kind` to be another where `prepare` is"),
+        (r#"{"data": {"labels": "a"}}"#, "`dictionary` reads data.lm, data.path, data.target"),
+        (r#"{"k": 3}"#, "a key of a recipe but got 'k'; did you mean 'dictionary.k'?"),
+        (r#"{"train": {"foo": 3}}"#, "'foo'; there are 'batch_size', 'checkpoint_seconds',"),
         (
             r#"{"train": {"shuffle": "blocks"}}"#,
             "\"blocks\"; write shuffle = { blocks = { rows = 4096 } }",

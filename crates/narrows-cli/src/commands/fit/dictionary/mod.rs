@@ -20,6 +20,7 @@ use narrows::train::dictionary::{
 };
 use serde_json::{Map, Value, json};
 
+use super::super::data::tell_doubtful;
 use super::super::dictionaries::verify;
 use super::watch::{Asked, Left, begun, other_settings, tell_replaced, with_command};
 use super::{FitArgs, Screen, language};
@@ -60,9 +61,6 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
     };
     let recipe = if args.resume { begun(left.as_ref(), Some(said), &args.out)? } else { said };
     check_replaceable(&args.out, Folder::Run)?;
-    if !args.resume {
-        tell_replaced(&args.out, &args.output);
-    }
     let (rows, targets) = match &recipe.data.lm {
         Some(lm) => (language::open(lm, &recipe, &args.output)?, None),
         None => recipe.open()?,
@@ -73,6 +71,7 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
         args.output.say(format!("{:#}\nthreads: {threads}", json!(recipe)));
     }
     introduce(args, &recipe, &rows, &options);
+    tell_doubtful(&rows, &args.output)?;
     let combinations = recipe.combinations()?;
     if combinations > options.len() {
         args.output.say(format!(
@@ -99,6 +98,9 @@ pub(super) fn run(args: &FitArgs, settings: &Value) -> Result<()> {
         paths.into_iter().flatten().try_for_each(|path| verify(path, &args.output))?;
     }
     let resumed_from = from.as_ref().map_or(0, |from| from.progress.position);
+    if !args.resume {
+        tell_replaced(&args.out, &args.output);
+    }
     let begin = Instant::now();
     let mut watch = Watch::new(asked, &args.out, &args.output, resumed_from)?;
     let targets = targets.as_ref().map(|targets| &*targets.rows);

@@ -207,4 +207,14 @@ mod tests {
         let own = recipe.dictionaries(16).expect("legal dictionaries");
         assert_eq!(own, [DictionaryOptions { latents: 128, ..Default::default() }]);
     }
+
+    #[test]
+    fn the_book_has_every_key() {
+        let book = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/settings.md");
+        let book = std::fs::read_to_string(book).expect("the book");
+        let (_, book) = book.split_once("## Dictionaries").expect("a section of dictionaries");
+        for (key, _) in KEYS.iter().filter(|(key, _)| *key != "seed") {
+            assert!(book.contains(&format!("| `{key}` |")), "{key}");
+        }
+    }
 }
