@@ -67,8 +67,12 @@ fn rows_come_back_as_they_were_told_and_as_the_slow_path_has_them() {
     let codes = 8.0 * (bytes - told["overhead"].as_u64().unwrap()) as f64 / 500.0;
     assert!((54.0..63.0).contains(&codes), "{codes} bits per row");
     assert!((told["bits_per_row_of_codes"].as_f64().unwrap() - codes).abs() < 1e-9, "{told}");
-    let screen = desk.narrows(&format!("compress run --data {TEST} --out x.nrw --bits-per-row 60 -q"));
-    assert!(screen.contains(&format!("the codes are {codes:.1} bits per row; the head")), "{screen}");
+    let screen =
+        desk.narrows(&format!("compress run --data {TEST} --out x.nrw --bits-per-row 60 -q"));
+    assert!(
+        screen.contains(&format!("the codes are {codes:.1} bits per row; the head")),
+        "{screen}"
+    );
     let jpeg = &told["jpeg"];
     assert!(jpeg["fidelity"]["psnr"].as_f64().unwrap() < psnr, "{told}");
     // Pictures stay pictures.

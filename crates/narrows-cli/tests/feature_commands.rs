@@ -115,7 +115,10 @@ fn mistakes_of_features_are_told() {
         ),
         (format!("lexical d {of} --tap blocks.0.residual_post --features 0"), "another --features"),
         (format!("patch d {of} --out o --tap blocks.0.residual_post"), "unexpected argument"),
-        (format!("patch d --lm {model} --out o --tap blocks.3.mlp_out"), "embedding, or blocks.0 to blocks.1"),
+        (
+            format!("patch d --lm {model} --out o --tap blocks.3.mlp_out"),
+            "embedding, or blocks.0 to blocks.1",
+        ),
         (format!("patch d --lm {model} --out o --tap blocks.0.mlp_hidden"), "rows of 32 columns"),
         (
             format!("patch d --lm {model} --out taken --tap blocks.0.residual_post"),

@@ -43,7 +43,10 @@ fn the_manual_is_not_written_in_place_of_a_file() {
     let output = desk.command("manual --out notes").output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("a folder for its pages but got 'notes', which is a file"), "{message}");
+    assert!(
+        message.contains("a folder for its pages but got 'notes', which is a file"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -446,7 +446,8 @@ fn columns_that_a_slip_made_categories_are_told() {
     let set = opened(&folder.write("x.csv", format!("a,b,c,name\n{lines}")));
     let told = doubtful_columns(&set).unwrap();
     assert_eq!(told.len(), 2, "{told:?}");
-    let expected = "column 'b': 299 of 300 cells are numbers, row 201 is 'n.d.'; taken as 295 categories";
+    let expected =
+        "column 'b': 299 of 300 cells are numbers, row 201 is 'n.d.'; taken as 295 categories";
     assert!(told[0].starts_with(expected), "{told:?}");
     assert!(told[1].starts_with("column 'name': 300 categories in 300 cells"), "{told:?}");
     // Of few rows all may differ, and of categories some may be numbers.

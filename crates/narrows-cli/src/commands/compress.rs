@@ -320,9 +320,8 @@ fn check_file(operation: &str, out: &Path, name: &str) -> narrows::Result<()> {
 }
 
 /// Extensions of files, which no folder of pictures should have.
-const OF_FILES: [&str; 13] = [
-    "png", "pgm", "ppm", "pnm", "jpg", "jpeg", "npy", "npz", "csv", "tsv", "wav", "idx", "nrw",
-];
+const OF_FILES: [&str; 13] =
+    ["png", "pgm", "ppm", "pnm", "jpg", "jpeg", "npy", "npz", "csv", "tsv", "wav", "idx", "nrw"];
 
 /// Refuses the name of a file, or a folder of something else, where a folder of pictures is to be written.
 fn check_folder(out: &Path, pictures: usize) -> narrows::Result<()> {

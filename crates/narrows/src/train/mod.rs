@@ -83,7 +83,7 @@ pub struct Beginning {
     pub validation_rows: usize,
     /// Epochs that were done before.
     pub epochs_done: usize,
-    /// Steps of all epochs, where each is made of batches.
+    /// Steps of all epochs, or of the first thousand where there are more; `None` where a step is of all rows.
     pub steps: Option<usize>,
 }
 
@@ -181,7 +181,8 @@ fn steps(
     let mut desk = Desk::default();
     let steps = |epoch| rows.len().div_ceil(options.batch_size_at(epoch, rows.len()).max(1));
     observer.begin(&Beginning {
-        steps: (options.optimizer != Method::Lbfgs).then(|| (0..options.epochs).map(steps).sum()),
+        steps: (options.optimizer != Method::Lbfgs)
+            .then(|| (0..options.epochs.min(COUNTED)).map(steps).sum()),
         ..beginning(&*model, &rows, &held_out, state.progress.epoch)
     });
 
@@ -256,6 +257,9 @@ fn steps(
 fn no_gradients(model: &dyn Trainable) -> Vec<Vec<f32>> {
     model.parameters().iter().map(|parameter| vec![0.0; parameter.len()]).collect()
 }
+
+/// Epochs whose steps are counted at the beginning, at most: training may be endless.
+const COUNTED: usize = 1000;
 
 fn beginning(
     model: &dyn Trainable,
