@@ -428,7 +428,7 @@ fn one_picture_in_gives_one_picture_out() {
     assert_eq!(told(&format!("{one} folder")), "written: 1 picture of 9 × 6 in folder\n");
     assert_eq!(rows(desk.path("folder")), rows(desk.path("album/3.pgm")));
     let all = "reconstruct run --data album --out rebuilt";
-    assert_eq!(told(all), "written: 6 pictures in rebuilt\n");
+    assert_eq!(told(all), "written: 6 pictures of 9 × 6 in rebuilt\n");
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub(crate) fn run(args: &HarvestArgs) -> Result<()> {
             Begun::Finished(manifest) => finished.push((place, *manifest)),
             Begun::Open(store) => {
                 taps.push(place);
-                stores.push(store);
+                stores.push(*store);
             }
         }
     }
@@ -180,7 +180,7 @@ fn abandon(stores: Vec<ShardWriter>, out: &Path) {
 /// A store as it was left, or a new one.
 enum Begun {
     Finished(Box<Manifest>),
-    Open(ShardWriter),
+    Open(Box<ShardWriter>),
 }
 
 /// The store in a folder, which is new unless it is to be gone on with.
@@ -194,10 +194,10 @@ fn begun(resume: bool, folder: &Path, options: ShardOptions) -> narrows::Result<
         if folder.join("unfinished.json").exists() {
             let writer = ShardWriter::resume(folder)?;
             check_same(writer.manifest(), &options)?;
-            return Ok(Begun::Open(writer));
+            return Ok(Begun::Open(Box::new(writer)));
         }
     }
-    Ok(Begun::Open(ShardWriter::create(folder, options)?))
+    Ok(Begun::Open(Box::new(ShardWriter::create(folder, options)?)))
 }
 
 /// Refuses to go on with a store that was begun in another way.

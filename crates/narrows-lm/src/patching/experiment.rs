@@ -143,7 +143,7 @@ impl<'a> Experiment<'a> {
             let (base, target) = (basis.encode(&pair.base)?, basis.encode(&pair.target)?);
             let stretches = basis.stretches(&pair.base);
             let mut own = Vec::new();
-            for position in 0..=pair.last {
+            for (position, &stretch) in stretches.iter().enumerate().take(pair.last + 1) {
                 let mut both: Vec<(u32, f32)> = Vec::new();
                 let (features, values) = base.row(position);
                 both.extend(features.iter().zip(values).map(|(&f, &v)| (f, -v)));
@@ -153,7 +153,7 @@ impl<'a> Experiment<'a> {
                 for group in both.chunk_by(|a, b| a.0 == b.0) {
                     let change: f32 = group.iter().map(|(_, change)| change).sum();
                     if change != 0.0 {
-                        own.push((group[0].0 as usize, position, change * stretches[position]));
+                        own.push((group[0].0 as usize, position, change * stretch));
                     }
                 }
             }
