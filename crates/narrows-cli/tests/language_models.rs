@@ -158,6 +158,31 @@ fn rows_that_are_computed_teach_what_a_store_teaches() {
     assert_eq!(config["data"]["lm"]["tap"], "blocks.0.residual_post");
 }
 
+/// The run says how its text was read, or the store that its rows came from.
+#[test]
+fn text_in_other_letters_than_a_dictionary_learned_from_is_told() {
+    let (desk, model) = desk();
+    let of =
+        format!("{model} --text text.txt --context 24 --lowercase --tap blocks.0.residual_post");
+    desk.narrows(&format!("harvest {of} --element f32 --out store -q"));
+    let fit = "fit --model dictionary --set dictionary.latents=64 --set dictionary.k=4 -q \
+               --set train.batch_size=100 --set train.rows=1000";
+    desk.narrows(&format!("{fit} --lm {of} --out live"));
+    desk.narrows(&format!("{fit} --data store --out stored"));
+    for run in ["live", "stored"] {
+        let line = format!("lexical {run} --lm {model} --text text.txt --context 24");
+        let said = |line: &str| {
+            let output = desk.command(line).output().unwrap();
+            assert!(output.status.success());
+            String::from_utf8(output.stderr).unwrap()
+        };
+        let told = said(&line);
+        assert!(told.contains("at blocks.0.residual_post, which"), "{told}");
+        assert!(told.contains("give --lowercase for the same"), "{told}");
+        assert!(!said(&format!("{line} --lowercase")).contains("give --lowercase"), "{run}");
+    }
+}
+
 #[test]
 fn features_are_steered_and_traced() {
     let (desk, model) = desk();

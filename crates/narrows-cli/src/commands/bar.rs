@@ -87,9 +87,15 @@ const FEW_STEPS: usize = 100;
 
 impl Observer for Bar<'_> {
     fn begin(&mut self, beginning: &Beginning) {
-        let Beginning { stage, parameters, operations_per_row, rows, validation_rows, .. } =
-            *beginning;
-        let epochs_done = beginning.epochs_done;
+        let Beginning {
+            stage,
+            parameters,
+            operations_per_row,
+            rows,
+            validation_rows,
+            epochs_done,
+            steps,
+        } = *beginning;
         let stage = match stage {
             Stage::Whole => String::new(),
             Stage::Storey { number, of } => format!("storey {number} of {of}: "),
@@ -107,7 +113,7 @@ impl Observer for Bar<'_> {
             said += &format!("; {epochs_done} epochs done before");
         }
         self.output.say(said);
-        if let Some(steps) = beginning.steps.filter(|&steps| steps < FEW_STEPS) {
+        if let Some(steps) = steps.filter(|&steps| steps < FEW_STEPS) {
             self.output.say(format!(
                 "note: {steps} steps in all, which is little for a network; give a smaller train.batch_size or more \
                  train.epochs"

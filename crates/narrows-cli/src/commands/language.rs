@@ -81,9 +81,10 @@ pub(super) fn tap_of(
     if let Some(name) = named {
         return tap(name, model);
     }
-    if let Some(name) = shelf.map(trained_at).transpose()?.flatten() {
+    let trained_at = shelf.map(|shelf| learned_with(shelf, "tap")).transpose()?.flatten();
+    if let Some(name) = trained_at.as_ref().and_then(Value::as_str) {
         output.say(format!("at {name}, which the dictionary was trained at"));
-        return tap(&name, model);
+        return tap(name, model);
     }
     Err(Error::mistake(
         operation,
@@ -96,27 +97,19 @@ pub(super) fn tap_of(
 /// Says so where a dictionary was learned from text in small letters and is now shown text as it is.
 pub(super) fn note_letters(shelf: Option<&Shelf>, lowercase: bool, output: &Output) -> Result<()> {
     let Some(shelf) = shelf.filter(|_| !lowercase) else { return Ok(()) };
-    let small = match shelf.config.pointer("/data/lm/lowercase") {
-        Some(said) => said.as_bool(),
-        None => match shelf.trained_on().and_then(store_folder) {
-            Some(store) => {
-                Manifest::read(&store)?.metadata.get("lowercase").and_then(Value::as_bool)
-            }
-            None => None,
-        },
-    };
+    let small = learned_with(shelf, "lowercase")?.and_then(|small| small.as_bool());
     if small == Some(true) {
         output.say("note: the dictionary was learned from text in small letters; give --lowercase for the same");
     }
     Ok(())
 }
 
-/// The place that a run says it was trained at, or the store that it was trained on.
-fn trained_at(shelf: &Shelf) -> Result<Option<String>> {
-    let named = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    if let Some(name) = named(shelf.config.pointer("/data/lm/tap")) {
-        return Ok(Some(name));
+/// What a run says of the rows that it was trained on, or else the store that they came from.
+fn learned_with(shelf: &Shelf, key: &str) -> Result<Option<Value>> {
+    let of_run = shelf.config["data"]["lm"].get(key).filter(|value| !value.is_null());
+    if let Some(value) = of_run {
+        return Ok(Some(value.clone()));
     }
     let Some(store) = shelf.trained_on().and_then(store_folder) else { return Ok(None) };
-    Ok(named(Manifest::read(&store)?.metadata.get("tap")))
+    Ok(Manifest::read(&store)?.metadata.get(key).cloned())
 }
