@@ -21,6 +21,7 @@ use narrows::{Error, Result};
 use serde::Serialize;
 
 use crate::basis::Basis;
+use crate::lexical::Mean;
 use crate::model::{Hook, LanguageModel, Pass, Tap};
 use crate::text::Windows;
 
@@ -111,7 +112,7 @@ pub fn causes(
             "give more text or another feature",
         ));
     }
-    let code = mean(&contexts.iter().map(|own| f64::from(own.code)).collect::<Vec<_>>())[0];
+    let code = Mean::of(contexts.iter().map(|own| f64::from(own.code))).mean;
     let mut node =
         Node { tap: top.tap.to_string(), feature, code, effect: None, causes: Vec::new() };
     if let Some(next) = below.first() {
@@ -133,14 +134,6 @@ pub fn causes(
 fn code_of(codes: &SparseRows, row: usize, feature: usize) -> f32 {
     let (features, values) = codes.row(row);
     features.binary_search(&(feature as u32)).map_or(0.0, |place| values[place])
-}
-
-/// The mean and its standard error.
-fn mean(values: &[f64]) -> [f64; 2] {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    [mean, (squares / (n - 1.0).max(1.0) / n).sqrt()]
 }
 
 /// The windows in which a feature is most active, one place in each.
@@ -213,7 +206,7 @@ fn effects(
             let without = code_without(model, context, late, feature, early, (candidate, codes))?;
             changes.push(f64::from(context.code - without));
         }
-        found.push((candidate as usize, mean(&changes)));
+        found.push((candidate as usize, Mean::of(changes.into_iter()).with_error()));
     }
     found.sort_by(|a, b| b.1[0].total_cmp(&a.1[0]).then(a.0.cmp(&b.0)));
     Ok(found)

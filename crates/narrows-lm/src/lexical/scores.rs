@@ -26,6 +26,11 @@ impl Mean {
         let error = (squares / (count - 1.0) / count).sqrt();
         Self { mean, standard_error: (values.len() > 1).then_some(error) }
     }
+
+    /// The mean and its standard error, 0 where there is none.
+    pub fn with_error(&self) -> [f64; 2] {
+        [self.mean, self.standard_error.unwrap_or(0.0)]
+    }
 }
 
 /// How much larger one mean is than another of features that were drawn for themselves.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pairs::{Pair, check_pairs};
 use crate::basis::Basis;
+use crate::lexical::Mean;
 use crate::model::{LanguageModel, NoHook, Pass, Site, Tap};
 use crate::steer::divergence;
 use crate::text::Windows;
@@ -305,19 +306,13 @@ impl<'a> Experiment<'a> {
     }
 
     fn point(&self, basis: &Basis, changes: &Changes, set: &[usize]) -> Result<Point> {
-        let [ordered, reported] = self.split();
+        let [ordered, _] = self.split();
         let asked: Vec<(usize, &[usize])> =
             (ordered..self.pairs.len()).map(|pair| (pair, set)).collect();
         let found = self.measure(basis, changes, &asked)?;
-        let n = reported as f64;
-        let kl = found.iter().map(|(kl, _)| kl).sum::<f64>() / n;
-        let squares: f64 = found.iter().map(|(own, _)| (own - kl).powi(2)).sum();
-        Ok(Point {
-            features: set.len(),
-            edit: found.iter().map(|(_, edit)| edit).sum::<f64>() / n,
-            kl,
-            standard_error: (squares / (n - 1.0).max(1.0) / n).sqrt(),
-        })
+        let [kl, standard_error] = Mean::of(found.iter().map(|(kl, _)| *kl)).with_error();
+        let edit = Mean::of(found.iter().map(|(_, edit)| *edit)).mean;
+        Ok(Point { features: set.len(), edit, kl, standard_error })
     }
 }
 

@@ -451,7 +451,7 @@ impl Study<'_> {
 }
 
 fn line(scores: &LexicalScores) -> LexicalLine {
-    let with = |mean: &lexical::Mean| [mean.mean, mean.standard_error.unwrap_or(0.0)];
+    let with = lexical::Mean::with_error;
     LexicalLine {
         basis: scores.basis.clone(),
         features: scores.features.len(),
