@@ -31,19 +31,23 @@ use super::language::{TextArgs, note_letters, open_model, tap_of};
 /// suppresses; the features that are near to it and that fire with it. OUT/index.html is opened
 /// from the disk, needs no server and no network, and is searched by token or number.
 ///
-/// For other programs: --format delphi writes every firing into OUT/delphi, as EleutherAI's delphi caches them;
-/// neuronpedia writes OUT/neuronpedia/MODEL/LAYER-SET with the rows that Neuronpedia imports. What is left empty
-/// there: vectors, correlations between features and with neurons, and attribution.
+/// For other programs: --format delphi writes every firing into OUT/delphi, as EleutherAI's delphi
+/// caches them; neuronpedia writes OUT/neuronpedia/MODEL/LAYER-SET with the rows that Neuronpedia
+/// imports. What is left empty there: vectors, correlations between features and with neurons, and
+/// attribution.
 ///
-/// Memory: the model, the tokens of the text (4 bytes each), the contexts that are kept (49 tokens each, 40 of a feature), and 64 MiB for features that
-/// fire together: of longer texts one token in 2, 4, 8, … is counted for these, which the page says. The text is read
-/// twice, and windows of which contexts are kept once more.
+/// Memory: the model, the tokens of the text (4 bytes each), the contexts that are kept (49 tokens
+/// each, 40 of a feature), and 64 MiB for features that fire together: of longer texts one token in
+/// 2, 4, 8, … is counted for these, which the page says. The text is read twice, and windows of
+/// which contexts are kept once more.
 ///
 /// Examples:
 ///
-///   narrows features runs/sae --lm pythia-70m --tap blocks.3.residual_post --text pile.txt --out features
-///   narrows features runs/sae --lm lm-tiny --text stories.txt --lowercase --features 0..99 --format jsonl --out f
-///   narrows features runs/sae --lm pythia-70m --text pile.txt --format delphi,neuronpedia --out for-others
+///   narrows features runs/sae --lm pythia-70m --text pile.txt --out features
+///   narrows features runs/sae --lm lm-tiny --text stories.txt --lowercase --features 0..99 \
+///     --format jsonl --out f
+///   narrows features runs/sae --lm pythia-70m --text pile.txt --format delphi,neuronpedia \
+///     --out for-others
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct FeaturesArgs {

@@ -40,10 +40,10 @@ use super::{Output, Screen, dictionaries};
 /// beside it: with all codes of a row (each feature then fires as often as one of the dictionary)
 /// and with as many of them as the dictionary keeps.
 ///
-/// Memory: the model, 24 bytes for each token, 16 for each n-gram (about half as many as there are tokens), 8
-/// windows' rows; while bases are measured 90 bytes for each n-gram and thread, and of dense bases 128 for each
-/// token. The rows lie in a temporary folder meanwhile, 4 bytes for each number; it goes when the command ends,
-/// by Ctrl-C too.
+/// Memory: the model, 24 bytes for each token, 16 for each n-gram (about half as many as there are
+/// tokens), 8 windows' rows; while bases are measured 90 bytes for each n-gram and thread, and of
+/// dense bases 128 for each token. The rows lie in a temporary folder meanwhile, 4 bytes for each
+/// number; it goes when the command ends, by Ctrl-C too.
 ///
 /// Examples:
 ///

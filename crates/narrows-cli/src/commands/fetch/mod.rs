@@ -17,15 +17,17 @@ use sets::Set;
 
 /// Fetch a public data set
 ///
-/// Files are compared with their known sums before they take their names. A download that broke off goes on
-/// where it was, in the same command or the next; what is there and right is not fetched again. Then:
+/// Files are compared with their known sums before they take their names. A download that broke off
+/// goes on where it was, in the same command or the next; what is there and right is not fetched
+/// again. Then:
 ///
 ///   mnist, fashion-mnist   train- and t10k-images-idx3-ubyte.gz, and -labels-idx1-ubyte.gz
 ///   orl                    a folder orl-faces with one folder of pictures for each person
 ///   olivetti               olivetti-images-idx3-ubyte and olivetti-labels-idx1-ubyte
 ///   tinystories            TinyStoriesV2-GPT4-train.txt and -valid.txt, for --text
 ///
-/// Whose the sets are and what may be done with them is told on their pages; it is not for narrows to allow.
+/// Whose the sets are and what may be done with them is told on their pages; it is not for narrows
+/// to allow.
 ///
 /// Example: narrows fetch mnist --out data/mnist
 #[derive(Debug, Args)]
