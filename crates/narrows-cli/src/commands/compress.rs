@@ -9,7 +9,7 @@ use narrows::Error;
 use narrows::codec::{
     self, About, Codec, Compressed, CompressedFile, Container, Fidelity, Head, Jpeg, Target, Values,
 };
-use narrows::data::{Dataset, Element, OpenOptions, Origin, Precision};
+use narrows::data::{Dataset, Element, OpenOptions, Origin, Precision, names_picture};
 use narrows::model::Model;
 use narrows::report::count;
 use narrows::store::{Folder, Run, check_replaceable};
@@ -319,13 +319,13 @@ fn check_file(operation: &str, out: &Path, name: &str) -> narrows::Result<()> {
     ))
 }
 
-/// Extensions of files, which no folder of pictures should have.
-const OF_FILES: [&str; 13] =
-    ["png", "pgm", "ppm", "pnm", "jpg", "jpeg", "npy", "npz", "csv", "tsv", "wav", "idx", "nrw"];
+/// Extensions of files other than pictures, which no folder of pictures should have either.
+const OF_FILES: [&str; 7] = ["npy", "npz", "csv", "tsv", "wav", "idx", "nrw"];
 
 /// Refuses the name of a file, or a folder of something else, where a folder of pictures is to be written.
 fn check_folder(out: &Path, pictures: usize) -> narrows::Result<()> {
-    if OF_FILES.contains(&extension(out).as_str()) && !out.is_dir() {
+    let names_file = names_picture(out) || OF_FILES.contains(&extension(out).as_str());
+    if names_file && !out.is_dir() {
         return Err(Error::mistake(
             "decompress",
             format!("a folder for {pictures} pictures"),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use narrows::Error;
-use narrows::data::{Dataset, OpenOptions, Preparation, Prepared, Source};
+use narrows::data::{Dataset, OpenOptions, Preparation, Prepared, Source, names_picture};
 use narrows::report::count;
 use narrows::store::{Folder, NpyWriter, Run, check_replaceable, write_image, write_pictures};
 use ndarray::Array2;
@@ -132,8 +132,7 @@ pub(crate) fn reconstruct(args: ReconstructArgs) -> Result<()> {
 
 fn reconstruct_pictures(run: &Run, dataset: &Dataset, args: &ReconstructArgs) -> Result<()> {
     let (count, out) = (dataset.rows.rows(), &args.out);
-    let names_a_picture = ["png", "pgm", "ppm", "pnm", "jpg", "jpeg"].contains(&&*extension(out));
-    match (names_a_picture, count) {
+    match (names_picture(out), count) {
         (true, 1) => {
             check_target(out, &args.on.data, "a picture", PICTURES)?;
             for_rebuilt_blocks(run, dataset, |_, row| write_picture(out, row, dataset))?;

@@ -137,12 +137,14 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
+/// Whether a path ends as the files of pictures do that can be read: `.png`, `.jpg`, `.pgm` and their like.
+pub fn names_picture(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    EXTENSIONS.contains(&extension.as_str())
+}
+
 fn pictures(folder: &Path) -> Result<Vec<String>> {
-    let is_picture = |(name, path): &(String, PathBuf)| {
-        let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_lowercase());
-        extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
-            && path.is_file()
-    };
+    let is_picture = |(_, path): &(String, PathBuf)| names_picture(path) && path.is_file();
     let pictures = entries(folder)?.into_iter().filter(is_picture);
     Ok(pictures.map(|(name, _)| name).collect())
 }

@@ -42,6 +42,7 @@ pub use demo::known_truth;
 pub use describe::{ClassCount, ColumnSummary, Description, Place, describe};
 pub use doubtful::doubtful_columns;
 pub use extents::RowIntegers;
+pub use images::names_picture;
 pub(crate) use mapped::Content;
 pub use nearest::did_you_mean;
 pub(crate) use nearest::did_you_mean_or_list;

@@ -29,7 +29,7 @@ use super::data::tell_doubtful;
 use super::{Output, Screen, figure, size};
 
 pub(super) use again::{command, dictionary_command, unusual};
-pub(super) use settings::{read_recipe, sets};
+pub(super) use settings::{read_recipe, sets, shipped_recipe};
 use watch::tell_replaced;
 pub(super) use watch::{Asked, Left, Watch, begun, tell_unfinished};
 

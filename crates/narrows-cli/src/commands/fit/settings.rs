@@ -66,14 +66,26 @@ pub(in super::super) fn read_recipe(path: &Path) -> Result<Value> {
         }
         Err(error) => return Err(Error::read(path, error)),
     };
-    let recipe = toml::from_str::<Value>(&text).map_err(|error| {
+    parsed(path, &text)
+}
+
+/// The settings of a recipe that comes with the program, whatever lies in a folder of its name.
+pub(in super::super) fn shipped_recipe(name: &str) -> Result<Value> {
+    let path = Path::new(name);
+    let text = shipped(path).ok_or_else(|| {
+        Error::failure("read a recipe", format!("none is called '{name}'"), "report it")
+    })?;
+    parsed(path, text)
+}
+
+fn parsed(path: &Path, text: &str) -> Result<Value> {
+    toml::from_str::<Value>(text).map_err(|error| {
         Error::bad_file(
             path,
             error.to_string().trim_end(),
             "correct it; `--print-recipe` shows a whole one",
         )
-    })?;
-    Ok(recipe)
+    })
 }
 
 macro_rules! recipes {

@@ -34,22 +34,25 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
     let clean = Task::reconstruct(&digits.train);
     let noisy = Task { corruption: Corruption::Masking { rate: 0.5 }, ..clean.clone() };
     let penalised = Task { sparsity: Sparsity::L1 { weight: 0.3 }, ..clean.clone() };
-    let linear = Activation::Identity;
+    let linear = [Activation::Identity; 2];
+    // Pixels that are no longer blacked out would come out too bright, were the output free to.
+    let bounded = [Activation::Relu, Activation::Sigmoid];
+    let free = [Activation::Relu, Activation::Identity];
     let plans = [
         (format!("narrow: {NARROW} numbers"), NARROW, linear, &clean),
         (format!("wide: {wide} numbers"), wide, linear, &clean),
-        (
-            "wide, half of the pixels blacked out as it learns".to_owned(),
-            wide,
-            Activation::Relu,
-            &noisy,
-        ),
-        ("wide, L1 on the code".to_owned(), wide, Activation::Relu, &penalised),
+        ("wide, half of the pixels blacked out as it learns".to_owned(), wide, bounded, &noisy),
+        ("wide, L1 on the code".to_owned(), wide, free, &penalised),
     ];
     let mut tried = Vec::new();
-    for (name, width, code_activation, task) in plans {
-        let shape = NetworkOptions { layers: vec![width], code_activation, ..Default::default() };
-        let training = shop.training(120, 10);
+    for (name, width, [code_activation, output_activation], task) in plans {
+        let shape = NetworkOptions {
+            layers: vec![width],
+            code_activation,
+            output_activation,
+            ..Default::default()
+        };
+        let training = shop.training(120, 4);
         let (network, _) = shop.learn(&name, task, &shape, &training)?;
         let model = Model::Network(network.clone());
         let lost = |rows: &Matrix| -> Result<f64> {

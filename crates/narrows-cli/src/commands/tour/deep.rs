@@ -1,21 +1,29 @@
 //! Section 9: the deep autoencoder, whose manifold is the image of its decoder.
 
 use narrows::Result;
-use narrows::compute::Matrix;
+use narrows::compute::{Activation, Matrix};
 use narrows::evaluate::Evaluation;
-use narrows::model::{Autoencoder, Model};
+use narrows::model::{Autoencoder, Model, Network};
+use narrows::recipe::Recipe;
 use narrows::report::chart::Axis;
 use narrows::report::page::Block;
 use narrows::report::picture::sheet;
+use narrows::train::{Augmentation, Task, TrainOptions};
 use ndarray::Array2;
 use serde_json::json;
 
 use super::draw::{BRIGHTNESS, line, lines, strips, wide};
 use super::told::Told;
 use super::workshop::{Workshop, measured};
+use crate::commands::fit::shipped_recipe;
 
 /// Widths of the code.
 const WIDTHS: [usize; 4] = [2, 3, 4, 8];
+/// The code of a full tour that is wide enough to see little amiss, and how its recipe is called.
+const WIDEST: usize = 30;
+const RECIPE: &str = "recipes/deep-mnist.toml";
+/// Passes over the rows for it, a quarter of those of the recipe.
+const EPOCHS: usize = 16;
 /// Points along either side of the decoded plane.
 const TILES: usize = 18;
 /// The share of the codes beyond either end of it.
@@ -23,14 +31,16 @@ const BEYOND: f64 = 0.02;
 
 pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
     let digits = shop.digits()?;
-    let mut widths = WIDTHS.to_vec();
-    if shop.full {
-        widths.push(30);
-    }
     let mut found: Vec<Evaluation> = Vec::new();
-    for &width in &widths {
+    for width in WIDTHS {
         let network = shop.deep(width)?.as_ref().clone();
         found.push(measured(&digits.test, Model::Network(network), &shop.pca(width)?)?);
+    }
+    let mut of_widest = String::new();
+    if shop.full {
+        let (network, told) = widest(shop)?;
+        found.push(measured(&digits.test, Model::Network(network), &shop.pca(WIDEST)?)?);
+        of_widest = told;
     }
     let plane = shop.deep(2)?;
     let tiles = decoded(&plane.encode(&digits.train)?, |codes| plane.decode(codes))?;
@@ -51,14 +61,13 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
         .iter()
         .map(|one| format!("{} numbers {:.2} (PCA {:.2})", one.latent_dim, own(one), pca(one)))
         .collect();
-    let layers: Vec<String> = shop.hidden().iter().map(ToString::to_string).collect();
     Ok(Told {
         idea: format!(
             "Put layers with a bend between picture and code ({} – {} – m and back). The pictures that the \
              decoder can make are then a curved surface, its manifold, not a plane; so the same two numbers \
              say more. Decoding a grid of codes shows the surface whole.",
             digits.test.cols(),
-            layers.join(" – ")
+            listed(&shop.hidden())
         ),
         formula: "z = W₃ f(W₂ f(W₁x + b₁) + b₂) + b₃, and mirrored back   manifold = { d(z) : z ∈ ℝᵐ }".to_owned(),
         figure: format!("squared error per held-out picture with a code of {}", told.join(", ")),
@@ -83,13 +92,44 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
                 ),
                 String::new(),
             ),
-            Block::Figure(chart, String::new()),
+            Block::Figure(chart, of_widest),
         ],
         command: format!(
             "narrows fit recipes/deep-mnist.toml --data {} --out runs/deep",
             digits.arguments[0]
         ),
     })
+}
+
+/// The network with the widest code, of MNIST as its recipe has it but for the passes; and what sets it apart.
+fn widest(shop: &Workshop<'_>) -> Result<(Network, String)> {
+    if !shop.large {
+        return Ok((shop.deep(WIDEST)?.as_ref().clone(), String::new()));
+    }
+    let digits = shop.digits()?;
+    let recipe = Recipe::from_value(shipped_recipe(RECIPE)?)?;
+    let options = recipe.train.augmentation;
+    let task = Task {
+        augmentation: Some(Augmentation { shape: digits.image, options }),
+        ..Task::reconstruct(&digits.train)
+    };
+    let output = recipe.model.output_activation.unwrap_or(Activation::Sigmoid);
+    let shape = recipe.model.network(output);
+    let told = format!(
+        "The code of {WIDEST} numbers is that of {RECIPE}, whose layers are wider ({} – {}), after {EPOCHS} passes \
+         over the rows where the recipe makes {}.",
+        digits.train.cols(),
+        listed(&shape.layers),
+        recipe.train.epochs
+    );
+    let training = TrainOptions { epochs: EPOCHS, seed: shop.seed, ..recipe.train };
+    let (network, _) = shop.learn(RECIPE, &task, &shape, &training)?;
+    Ok((network, told))
+}
+
+/// Widths of layers, in their order.
+fn listed(layers: &[usize]) -> String {
+    layers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" – ")
 }
 
 /// Pictures of a grid over the plane of codes, the highest line first; as many codes lie between two lines as between any

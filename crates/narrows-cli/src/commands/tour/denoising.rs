@@ -42,7 +42,7 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
         let loss = Loss::BinaryCrossEntropy;
         let task = Task { corruption, loss, ..Task::reconstruct(&digits.train) };
         let (network, _) =
-            shop.learn(&format!("denoising: {name}"), &task, &shape, &shop.training(100, 8))?;
+            shop.learn(&format!("denoising: {name}"), &task, &shape, &shop.training(100, 4))?;
         let model = Model::Network(network);
         let noise = Noise {
             corruption,

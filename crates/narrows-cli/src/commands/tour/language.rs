@@ -56,7 +56,7 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
         ..Default::default()
     };
     let training = DictionaryTraining {
-        rows: Some(shop.either(400_000, 4_000_000)),
+        rows: Some(shop.either(400_000, 2_000_000)),
         batch_size: 1024,
         learning_rate: Some(2e-3),
         seed: shop.seed,

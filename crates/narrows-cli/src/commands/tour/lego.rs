@@ -25,6 +25,8 @@ use super::workshop::Workshop;
 const WIDTH: usize = 32;
 /// Steps at least, however few the labels.
 const STEPS: usize = 1500;
+/// Draws of the rows with labels.
+const SEEDS: usize = 3;
 /// What the running average of weights keeps at each step of pre-training.
 const AVERAGE: f64 = 0.998;
 
@@ -177,7 +179,7 @@ impl Brick {
             test_rows: on.test_rows,
             test_classes: on.test_classes,
             counts,
-            seeds: shop.either(3, 5),
+            seeds: SEEDS,
             unfreezing,
             train: TrainOptions {
                 batch_size: 64,

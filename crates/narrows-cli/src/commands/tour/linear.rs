@@ -18,29 +18,31 @@ use super::workshop::{Workshop, measured};
 
 /// Numbers of a code.
 const WIDTH: usize = 16;
+/// Steps at least, however few the rows.
+const STEPS: usize = 15_000;
 /// Columns of a decoder, or components, that are shown.
 const SHOWN: usize = 12;
 
 /// A linear autoencoder that was learned, and how far it is from the best.
-struct Learned {
+pub(super) struct Learned {
     model: Linear,
     history: Vec<Epoch>,
     certificate: Certificate,
 }
 
-fn learn(shop: &Workshop<'_>, tied: bool) -> Result<Learned> {
-    let rows = &shop.digits()?.train;
-    let mut model = Linear::new(rows, &LinearOptions { latent_dim: WIDTH, tied }, shop.seed)?;
-    let options = TrainOptions { seed: shop.seed, ..TrainOptions::linear() };
-    let options = options.with_least_steps(STEPS, rows.rows());
-    let what = if tied { "tied linear autoencoder" } else { "linear autoencoder" };
-    let history = shop.teach(what, &mut model, &Task::reconstruct(rows), &options)?;
-    let certificate = Certificate::new(&model, &shop.pca(WIDTH)?, rows)?;
-    Ok(Learned { model, history, certificate })
+impl Learned {
+    /// Trains it on the digits.
+    pub(super) fn by_gradient(shop: &Workshop<'_>, tied: bool) -> Result<Self> {
+        let rows = &shop.digits()?.train;
+        let mut model = Linear::new(rows, &LinearOptions { latent_dim: WIDTH, tied }, shop.seed)?;
+        let options = TrainOptions { seed: shop.seed, ..TrainOptions::linear() };
+        let options = options.with_least_steps(STEPS, rows.rows());
+        let what = if tied { "tied linear autoencoder" } else { "linear autoencoder" };
+        let history = shop.teach(what, &mut model, &Task::reconstruct(rows), &options)?;
+        let certificate = Certificate::new(&model, &shop.pca(WIDTH)?, rows)?;
+        Ok(Self { model, history, certificate })
+    }
 }
-
-/// Steps at least, however few the rows.
-const STEPS: usize = 15_000;
 
 /// How far each epoch was above the least possible loss, as a share of it.
 fn excess(learned: &Learned) -> Vec<[f64; 2]> {
@@ -52,9 +54,9 @@ fn excess(learned: &Learned) -> Vec<[f64; 2]> {
 /// Section 2.
 pub(super) fn by_gradient(shop: &Workshop<'_>) -> Result<Told> {
     let digits = shop.digits()?;
-    let learned = learn(shop, false)?;
+    let learned = shop.untied()?;
     let found = measured(&digits.test, Model::Linear(learned.model.clone()), &shop.pca(WIDTH)?)?;
-    let Learned { certificate, model, history } = &learned;
+    let Learned { certificate, model, history } = learned;
     let columns = model.decoder().t().to_owned();
     let pictures = columns.outer_iter().take(SHOWN).enumerate().map(|(place, column)| {
         let name = format!("column {} of the decoder", place + 1);
@@ -64,7 +66,7 @@ pub(super) fn by_gradient(shop: &Workshop<'_>) -> Result<Told> {
     let chart = lines(
         Axis::whole("epoch"),
         Axis::logarithmic("loss above the least possible, share of it"),
-        vec![line("UVx", 0, excess(&learned))],
+        vec![line("UVx", 0, excess(learned))],
     );
     let own = found.scores.squared_error_per_row;
     Ok(Told {
@@ -116,9 +118,7 @@ pub(super) fn by_gradient(shop: &Workshop<'_>) -> Result<Told> {
 pub(super) fn in_closed_form(shop: &Workshop<'_>) -> Result<Told> {
     let digits = shop.digits()?;
     let pca = shop.pca(WIDTH)?;
-    let learned = [false, true].map(|tied| learn(shop, tied));
-    let [free, tied] = learned;
-    let (free, tied) = (free?, tied?);
+    let (free, tied) = (shop.untied()?, Learned::by_gradient(shop, true)?);
     let pictures = pca.components.outer_iter().take(SHOWN).enumerate().map(|(place, component)| {
         let values: Vec<f32> = component.iter().map(|&value| value as f32).collect();
         let share = percent(pca.explained_variance_ratio[place]);

@@ -44,7 +44,7 @@ fn learn(
     let shape =
         NetworkOptions { layers: vec![shop.overcomplete()], code_activation, ..Default::default() };
     let task = Task { sparsity, ..Task::reconstruct(&digits.train) };
-    let (network, _) = shop.learn(what, &task, &shape, &shop.training(120, 10))?;
+    let (network, _) = shop.learn(what, &task, &shape, &shop.training(120, 4))?;
     let model = Model::Network(network.clone());
     let target = match sparsity {
         Sparsity::Kl { target, .. } => Some(target),

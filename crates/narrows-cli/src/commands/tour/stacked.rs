@@ -22,7 +22,7 @@ const STAGES: usize = 4;
 pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
     let digits = shop.digits()?;
     let task = Task::reconstruct(&digits.train);
-    let stage = shop.training(40, 6);
+    let stage = shop.training(40, 4);
     let mut widths = shop.either(vec![128, 64], shop.hidden());
     widths.truncate(STAGES - 2);
     widths.push(WIDTH);

@@ -16,6 +16,7 @@ use narrows::train::{Epoch, Method, Observer, Schedule, Step, Task, TrainOptions
 use ndarray::s;
 
 use super::lego::Study;
+use super::linear::Learned;
 use super::sets::{People, Pictures};
 use crate::commands::Output;
 use crate::commands::bar::Bar;
@@ -29,12 +30,13 @@ pub(super) struct Workshop<'a> {
     /// Where data lie, if not built in.
     pub(super) folder: Option<PathBuf>,
     /// Whether its pictures are many and large.
-    large: bool,
+    pub(super) large: bool,
     digits: OnceCell<Pictures>,
     movable_digits: OnceCell<Pictures>,
     components: OnceCell<Pca>,
     people: [OnceCell<People>; 2],
     deep: RefCell<BTreeMap<usize, Rc<Network>>>,
+    untied: OnceCell<Learned>,
     study: OnceCell<Study>,
 }
 
@@ -52,6 +54,7 @@ impl<'a> Workshop<'a> {
             components: OnceCell::new(),
             people: [OnceCell::new(), OnceCell::new()],
             deep: RefCell::default(),
+            untied: OnceCell::new(),
             study: OnceCell::new(),
         }
     }
@@ -85,6 +88,11 @@ impl<'a> Workshop<'a> {
         Ok(first(self.components()?, k))
     }
 
+    /// The linear autoencoder of free matrices, which two sections tell of.
+    pub(super) fn untied(&self) -> Result<&Learned> {
+        kept(&self.untied, || Learned::by_gradient(self, false))
+    }
+
     /// The study of few labels, which two sections tell of.
     pub(super) fn study(&self) -> Result<&Study> {
         kept(&self.study, || Study::run(self))
@@ -98,7 +106,7 @@ impl<'a> Workshop<'a> {
         let shape = self.deep_shape(width);
         let task = Task::reconstruct(&self.digits()?.train);
         let what = format!("deep autoencoder, code of {width}");
-        let (network, _) = self.learn(&what, &task, &shape, &self.training(150, 8))?;
+        let (network, _) = self.learn(&what, &task, &shape, &self.training(150, 10))?;
         let network = Rc::new(network);
         self.deep.borrow_mut().insert(width, Rc::clone(&network));
         Ok(network)
@@ -113,16 +121,12 @@ impl<'a> Workshop<'a> {
 
     /// Widths of the layers between a picture and its code.
     pub(super) fn hidden(&self) -> Vec<usize> {
-        match (self.large, self.full) {
-            (false, _) => vec![128, 64],
-            (true, false) => vec![256, 128],
-            (true, true) => vec![1000, 500, 250],
-        }
+        if self.large { vec![256, 128] } else { vec![128, 64] }
     }
 
     /// The same of a network that learns what pictures have in common however they are moved, which takes more.
     pub(super) fn wide_hidden(&self) -> Vec<usize> {
-        if self.large { self.hidden() } else { vec![256, 128] }
+        if self.large && self.full { vec![500, 250] } else { vec![256, 128] }
     }
 
     /// Units of a code that is wider than the rows.
@@ -145,7 +149,9 @@ impl<'a> Workshop<'a> {
         };
         TrainOptions {
             optimizer: Method::Adamw,
-            learning_rate: if self.large { 1e-3 } else { 3e-3 },
+            learning_rate: 3e-3,
+            // Of many rows few passes are made, in which a short memory of squares gets further.
+            second_momentum: if self.large { 0.98 } else { 0.999 },
             batch_size: if self.large { 256 } else { 64 },
             epochs,
             schedule: Schedule::OneCycle,
