@@ -101,7 +101,8 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
         blocks: vec![
             Block::Figure(
                 strips(&shown, &places, digits.image),
-                "Scrambled pictures in, and what each network gives back. Whoever copies shows them again."
+                "Scrambled pictures in, and what each network gives back. Whoever copies shows them again; whoever loses \
+                 more than all of their variance makes something else of them."
                     .to_owned(),
             ),
             Block::Table(table),

@@ -61,7 +61,7 @@ pub(crate) struct TourArgs {
     /// Only these sections
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=16))]
     only: Vec<u8>,
-    /// Train longer, on all rows: minutes instead of one
+    /// Train longer, on all rows: of MNIST some twelve minutes, and a gigabyte of memory
     #[arg(long)]
     full: bool,
     /// The seed of everything that is drawn

@@ -99,11 +99,17 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
         .collect();
     let passes = |count: usize| count.to_string();
     Ok(Told {
-        idea: "Deep networks of sigmoid units learn badly from random weights. Train the first storey to bring \
-               back the picture, the second to bring back the code of the first, and so on; then unroll them \
-               into one network and train the whole from there. Each storey is a small problem, and the whole \
-               starts from a good place."
-            .to_owned(),
+        idea: format!(
+            "By plain descent, deep networks of sigmoid units learn badly from random weights. Train the first \
+             storey to bring back the picture, the second to bring back the code of the first, and so on; then \
+             unroll them into one network and train the whole from there. Each storey is a small problem, and \
+             the whole starts from a good place. With a rate for each weight, as here, {}.",
+            if at_once < tuned {
+                "that is history: all at once does better"
+            } else {
+                "it still does better than all at once"
+            }
+        ),
         formula: "zᵢ = eᵢ(zᵢ₋₁), min ‖zᵢ₋₁ − dᵢ(zᵢ)‖²  for i = 1, 2, …;   then min ‖x − d₁(d₂(…e₂(e₁(x))))‖²"
             .to_owned(),
         figure: format!(
@@ -134,8 +140,9 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
             }),
         ],
         command: format!(
-            "narrows fit --model stack --data {} --set model.layers=[128,64,{WIDTH}] --out runs/stack",
-            digits.arguments[0]
+            "narrows fit --model stack --data {} --set model.layers={} --out runs/stack",
+            digits.arguments[0],
+            json!(widths)
         ),
     })
 }

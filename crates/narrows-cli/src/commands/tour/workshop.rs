@@ -66,6 +66,10 @@ impl<'a> Workshop<'a> {
 
     /// The same with room around them, in which they can be shifted and turned.
     pub(super) fn movable_digits(&self) -> Result<&Pictures> {
+        if self.large {
+            // Those of MNIST have it as they are.
+            return self.digits();
+        }
         kept(&self.movable_digits, || Pictures::digits(self.folder.as_deref(), self.full, 2))
     }
 
