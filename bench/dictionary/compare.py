@@ -5,12 +5,13 @@
 
 A whole step on random normal rows in memory: forward, loss, backward, gradients clipped to length 1,
 Adam; rows of the decoder are free or of length 1 as each library has them by default (sparsify and
-dictionary_learning bring them to 1). SAELens without what its trainer does beside (dead
-latents, metrics, the loader); sparsify eager, without its bf16 autocast; dictionary_learning with its
-trainer's update. narrows includes its shuffle of the rows, by a thread beside; its step is without. Each side
-is a process of its own with the same number of threads (THREADS, by default 2), whose peak memory is
-the VmHWM of the system. The product of a batch with the encoder alone is timed after each turn, in the same process. `relu` is where training ends: biases leave as many latents of a row active as k
-says, and a small learning rate leaves it so. Medians over the rounds are printed.
+dictionary_learning bring them to 1). SAELens without what its trainer does beside (dead latents, metrics,
+the loader), in bf16 too where the processor has that; sparsify eager, without its bf16 autocast;
+dictionary_learning with its trainer's update. narrows includes its shuffle of the rows, by a thread beside;
+its step is without. Each side is a process of its own with the same number of threads (THREADS, by default
+2), whose peak memory is the VmHWM of the system. The product of a batch with the encoder alone is timed
+after each turn, in the same process. `relu` is where training ends: biases leave as many latents of a row
+active as k says, and a small learning rate leaves it so. Medians over the rounds are printed.
 
 --file FOLDER counts the loader too: rows of a npy file of 1 GB that is made in FOLDER, in an order without
 preference. narrows reads as it always does, the others index a memory map with a permutation and wait for
@@ -29,6 +30,10 @@ import time
 import types
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench"))
+
+import processor
+
 PROGRAM = ROOT / "target" / "release" / "examples" / "dictionary_steps"
 THREADS = int(os.environ.get("THREADS", "2"))
 QUICK = "--quick" in sys.argv
@@ -42,6 +47,8 @@ SIDES = {
     "batchtopk": ["narrows f32", "SAELens f32", "SAELens bf16 autocast", "dictionary_learning f32"],
     "relu": ["narrows f32", "SAELens f32", "SAELens bf16 autocast"],
 }
+if not processor.has_bf16():
+    SIDES = {kind: [side for side in sides if "bf16" not in side] for kind, sides in SIDES.items()}
 SPARSITY_WEIGHT = 1.0
 
 
@@ -278,6 +285,7 @@ def main():
     rounds = option("--rounds", 1 if QUICK else 3)
     seconds = option("--seconds", 0.5 if QUICK else 6.0)
     print(f"{versions()}; {THREADS} threads, {rounds} rounds of {seconds:g} s\n")
+    processor.tell_what_is_left_out()
     print("| shape | batch | kind | method | rows/s, median (range) | narrows is × | step, ms | "
           "encoder product alone, ms | step ÷ product | L0 | peak memory |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")

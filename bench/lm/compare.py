@@ -6,7 +6,7 @@
 Windows of 256 tokens. `half` ends after the block in the middle, as a harvest from there does; transformers runs a
 model whose later blocks and last norm were taken away. `logits` is the whole model with the logits of every token.
 Models are drawn at random in the shapes of Pythia-70m, GPT-2 small and a small Llama with grouped queries; lm-tiny is
-read from NARROWS_DATA where that is set. transformers runs with eager attention and with sdpa; the faster counts. Each
+read from NARROWS_DATA where that has it. transformers runs with eager attention and with sdpa; the faster counts. Each
 side is a process of its own with THREADS threads (by default 2); sides take turns within a round, and what is printed
 are medians over the rounds and the median of the ratios within a round. A turn is as many passes, one after another as
 in a harvest, as the slowest side makes in half a second, and at least one. Before that the rows of both sides are
@@ -164,6 +164,9 @@ def main():
                     print("lm-tiny is left out: NARROWS_DATA is not set", file=sys.stderr)
                     continue
                 folder = pathlib.Path(data) / "lm-tiny"
+                if not (folder / "config.json").is_file():
+                    print(f"lm-tiny is left out: no config.json in {folder}", file=sys.stderr)
+                    continue
             else:
                 folder = made(name, pathlib.Path(scratch) / name)
             measure(name, folder, rounds)

@@ -3,7 +3,8 @@
     python compare.py [--rounds 3] [--seconds 4] [--compile]
 
 Random rows in memory; both shuffle; same threads (THREADS, by default 2). PyTorch: eager float32, with
---compile also torch.compile, and eager under bfloat16 autocast. Medians over the rounds are printed.
+--compile also torch.compile, and eager under bfloat16 autocast where the processor has that. Medians over the
+rounds are printed.
 """
 
 import os
@@ -16,6 +17,10 @@ import time
 import torch
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench"))
+
+import processor
+
 PROGRAM = ROOT / "target" / "release" / "examples" / "network_steps"
 THREADS = int(os.environ.get("THREADS", "2"))
 ROUNDS = int(sys.argv[sys.argv.index("--rounds") + 1]) if "--rounds" in sys.argv else 3
@@ -83,13 +88,15 @@ class PyTorch:
 def main():
     torch.set_num_threads(THREADS)
     print(f"torch {torch.__version__}, {THREADS} threads, {ROUNDS} rounds of {SECONDS:g} s")
+    processor.tell_what_is_left_out()
     print("| batch | method | rows/s, median (range) | narrows is × | GFLOP/s |")
     print("|---|---|---|---|---|")
     for batch in (128, 256, 1024):
         sides = [Narrows(batch), PyTorch(batch, "PyTorch f32, eager")]
         if "--compile" in sys.argv:
             sides.append(PyTorch(batch, "PyTorch f32, torch.compile", compiled=True))
-        sides.append(PyTorch(batch, "PyTorch bf16 autocast, eager", autocast=True))
+        if processor.has_bf16():
+            sides.append(PyTorch(batch, "PyTorch bf16 autocast, eager", autocast=True))
         found = {side.name: [] for side in sides}
         for _ in range(ROUNDS):
             for side in sides:

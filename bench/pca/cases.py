@@ -1,12 +1,13 @@
 """The matrices that are fitted, as float32 .npy files under bench/out/pca.
 
-Real data come from the folder that NARROWS_DATA names; where it is unset, rows with a like spectrum
-are drawn instead, and the name of the case says so.
+Real data come from the folder that NARROWS_DATA names; where it is unset or lacks them, rows with a
+like spectrum are drawn instead, and the name of the case says so.
 """
 
 import gzip
 import os
 import pathlib
+import sys
 
 import numpy as np
 
@@ -42,11 +43,24 @@ def drawn(rows, columns, spectrum):
     return x
 
 
-def digits():
+def pictures_of_digits():
+    """The training pictures of MNIST, gzipped or not, or None where there are none."""
     folder = data_folder("mnist")
     if folder is None:
+        return None
+    plain = folder / "train-images-idx3-ubyte"
+    for path in plain.with_suffix(".gz"), plain:
+        if path.is_file():
+            return path
+    print(f"MNIST is left out: no {plain.name}, gzipped or not, in {folder}", file=sys.stderr)
+    return None
+
+
+def digits():
+    path = pictures_of_digits()
+    if path is None:
         return "drawn like MNIST", drawn(60_000, 784, DIGITS_SPECTRUM)
-    with gzip.open(folder / "train-images-idx3-ubyte.gz") as file:
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
         pixels = np.frombuffer(file.read(), np.uint8, offset=16)
     return "MNIST", pixels.reshape(60_000, 784).astype(np.float32) / 255
 

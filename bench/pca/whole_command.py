@@ -17,11 +17,11 @@ NARROWS = os.environ.get("NARROWS", cases.ROOT / "target" / "release" / "narrows
 
 
 def file_of_digits(quick):
-    folder = cases.data_folder("mnist")
-    if folder is None or quick:
+    path = cases.pictures_of_digits()
+    if quick or path is None or path.suffix != ".gz":
         name, path, _ = cases.prepare("digits", quick)
         return f"{name}, float32 .npy", path
-    return "MNIST, gzipped idx", folder / "train-images-idx3-ubyte.gz"
+    return "MNIST, gzipped idx", path
 
 
 def main():

@@ -9,8 +9,11 @@ use narrows::Error;
 use narrows::codec::{
     self, About, Codec, Compressed, CompressedFile, Container, Fidelity, Head, Jpeg, Target, Values,
 };
-use narrows::data::{Dataset, Element, OpenOptions, Origin, Precision, names_picture};
-use narrows::model::Model;
+use narrows::data::{
+    Dataset, Element, OpenOptions, Origin, Precision, Prepared, Source, names_picture,
+};
+use narrows::model::pca::{Components, PcaOptions};
+use narrows::model::{Model, Pca};
 use narrows::report::count;
 use narrows::store::{Folder, Run, check_replaceable};
 use serde_json::{Value, json};
@@ -29,12 +32,16 @@ const KINDS: &[(&str, &[&[u8]])] = &[
     ("ppm", &[b"P6"]),
 ];
 
+/// Components of the PCA that stands beside a file.
+const COMPONENTS: usize = 512;
+
 /// Compress rows: the codes of a model, quantised and entropy-coded
 ///
 /// How coarse the codes become is chosen on training rows, those that the run was fitted on or those of
 /// --fit; without a wish codes cost 5 % of squared error beyond what the model loses itself. Works with PCA, linear
-/// autoencoders, networks and stacks. Told beside: JPEG of one sheet of all pictures, and the codes of the
-/// run's PCA, in as many bytes. Rows pass in blocks of 16 MiB, so memory does not grow with the data.
+/// autoencoders, networks and stacks. Told beside: JPEG of one sheet of all pictures, and PCA of the
+/// training rows with as many components as pay, up to 512, in as many bytes. Rows pass in blocks of 16 MiB,
+/// so memory does not grow with the data.
 ///
 /// `narrows decompress` gives exactly the rows whose PSNR or SNR is told here.
 ///
@@ -103,17 +110,33 @@ pub(crate) fn compress(args: CompressArgs) -> Result<()> {
     let done = codec::compress(&args.out, &codec, &head, &*dataset.rows)?;
     let mut beside = Beside::default();
     if !args.alone {
-        if let Some(pca) = &run.baseline {
-            let (pca, rows) = (Model::Pca(pca.clone()), (&*training.rows, &*dataset.rows));
+        if run.baseline.is_some() {
+            let rows = Prepared { source: &*training.rows, preparation: &preparations.1 };
+            let pca = Model::Pca(rival(&rows)?);
+            let rows = (&*training.rows, &*dataset.rows);
             let found = codec::pca_of_equal_bytes(&codec, &pca, &head, rows.0, rows.1, &done)?;
-            beside.pca = Some((pca.latent_dim(), found));
+            beside.pca = found.map(|found| (pca.latent_dim(), found));
+            if beside.pca.is_none() {
+                args.output.say("note: PCA beside it would take more bytes, and is left out");
+            }
         }
         if let Some(shape) = dataset.image.filter(|_| codec.values() == Values::Bytes) {
             let bytes = done.bytes as f64 / done.rows as f64;
-            beside.jpeg = Some(codec::jpeg_of_equal_bytes(&*dataset.rows, shape, bytes)?);
+            match codec::jpeg_of_equal_bytes(&*dataset.rows, shape, bytes) {
+                Ok(jpeg) => beside.jpeg = Some(jpeg),
+                // The file is written: that nothing stands beside it is no reason to fail.
+                Err(error) => args.output.say(format!("note: no JPEG beside it: {error}")),
+            }
         }
     }
     tell(&args, &head, &done, &beside)
+}
+
+/// PCA with more components than would get bits, as far as rows and columns allow.
+fn rival(rows: &Prepared<'_>) -> narrows::Result<Pca> {
+    let count = COMPONENTS.min(rows.rows()).min(rows.dim());
+    let options = PcaOptions { components: Components::Count(count), ..Default::default() };
+    Pca::fit_source(rows, &options)
 }
 
 fn target(args: &CompressArgs) -> Target {
@@ -216,7 +239,7 @@ fn tell(args: &CompressArgs, head: &Head, done: &Compressed, beside: &Beside) ->
     };
     let mut lines = vec![line("this model".into(), done.bytes as f64, done.rows, &done.fidelity)];
     if let Some((components, pca)) = &beside.pca {
-        let name = format!("PCA, {components} components");
+        let name = format!("PCA, up to {components} components");
         lines.push(line(name, pca.bytes as f64, pca.rows, &pca.fidelity));
     }
     if let Some(jpeg) = &beside.jpeg {
@@ -258,6 +281,7 @@ pub(crate) fn decompress(args: DecompressArgs) -> Result<()> {
         .into());
     }
     let codec = Codec::new(&run.model, &run.preparation, about.values)?;
+    file.check(&codec)?;
     let columns = run.preparation.columns();
     let hash = codec::write_rows(&args.out, &about, columns, |take| {
         file.rows(&codec, |at, r| take(at, r))

@@ -157,6 +157,14 @@ impl CompressedFile {
         &self.head
     }
 
+    /// Refuses a file whose rows this codec cannot have made, before anything is done for them.
+    ///
+    /// # Errors
+    /// If its rows or codes have another width than the model's.
+    pub fn check(&self, codec: &Codec<'_>) -> Result<()> {
+        codec.check(&self.head.about, self.head.quantiser.dim())
+    }
+
     /// Gives `with` the indices of each block of rows, and the rows before it.
     ///
     /// # Errors
@@ -166,7 +174,7 @@ impl CompressedFile {
         codec: &Codec<'_>,
         mut with: impl FnMut(usize, &[i32]) -> Result<()>,
     ) -> Result<()> {
-        codec.check(&self.head.about, self.head.quantiser.dim())?;
+        self.check(codec)?;
         let bad = |path: &Path, problem: &str| Error::bad_file(path, problem, REMEDY);
         let mut tables = Tables::new(&self.head.quantiser.spreads)?;
         for (start, rows) in codec.blocks(self.head.about.rows) {

@@ -1,7 +1,8 @@
 //! What stands before the codes: of what, by which model, with which quantiser.
 
+use std::collections::HashSet;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
@@ -23,8 +24,10 @@ const VERSION: u16 = 1;
 pub(super) const LENGTH_AT: usize = 10;
 /// Magic, version, length of the file, hash of the model, length of the packed head.
 pub(super) const FIXED: usize = 8 + 2 + 8 + MODEL_HASH + 4;
-/// A head of more bytes is that of a file made to exhaust the memory.
-const LONGEST: u64 = 1 << 28;
+/// A head that unpacks to more, for each of its bytes and beyond so many, is made to exhaust the memory: names of files
+/// pack to a tenth or so, and a quantiser, which packs better, is small.
+const PACKED_AT_MOST: u64 = 64;
+const SMALL: u64 = 1 << 20;
 
 /// What the rows lay in, and will lie in again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +72,33 @@ pub struct About {
     pub dim: usize,
     /// The size of the pictures, where rows are pictures.
     pub image: Option<ImageShape>,
+}
+
+impl About {
+    /// What does not fit together in it, if it was made to mislead: names that leave the folder, or come twice.
+    fn problem(&self) -> Option<&'static str> {
+        let size =
+            |image: ImageShape| image.height.checked_mul(image.width)?.checked_mul(image.channels);
+        if self.image.is_some_and(|image| size(image) != Some(self.dim)) {
+            return Some("its pictures have another size than its rows");
+        }
+        let names = match &self.container {
+            Container::Pictures(names) if names.len() != self.rows => {
+                return Some("it has another number of names than of rows");
+            }
+            Container::Pictures(names) => &names[..],
+            _ => &[],
+        };
+        let leaves = |name: &PathBuf| {
+            let stays = |part| matches!(part, Component::Normal(_));
+            name.as_os_str().is_empty() || !name.components().all(stays)
+        };
+        if names.iter().any(leaves) {
+            return Some("a name in it leads out of the folder to write");
+        }
+        let mut seen = HashSet::new();
+        names.iter().any(|name| !seen.insert(name)).then_some("two of its pictures have one name")
+    }
 }
 
 impl Head {
@@ -131,7 +161,8 @@ impl Head {
     pub(super) fn unpack(path: &Path, model: [u8; MODEL_HASH], packed: &[u8]) -> Result<Self> {
         let bad = |problem: &str| Error::bad_file(path, problem, "compress the data again");
         let mut plain = Vec::new();
-        let read = ZlibDecoder::new(packed).take(LONGEST).read_to_end(&mut plain);
+        let longest = PACKED_AT_MOST * packed.len() as u64 + SMALL;
+        let read = ZlibDecoder::new(packed).take(longest).read_to_end(&mut plain);
         read.map_err(|_| bad("its head cannot be unpacked"))?;
         let (length, rest) = plain.split_first_chunk::<4>().ok_or_else(|| bad("it has no head"))?;
         let length = u32::from_le_bytes(*length) as usize;
@@ -139,6 +170,9 @@ impl Head {
             rest.split_at_checked(length).ok_or_else(|| bad("its head is cut off"))?;
         let about: About = serde_json::from_slice(about)
             .map_err(|error| bad(&format!("its head cannot be read: {error}")))?;
+        if let Some(problem) = about.problem() {
+            return Err(bad(problem));
+        }
         let dim = numbers.len() / 5;
         if !numbers.len().is_multiple_of(5) || dim == 0 {
             return Err(bad("its head holds no quantiser"));
@@ -188,5 +222,44 @@ mod tests {
         for cut in 0..rest.len() {
             assert!(Head::unpack(path, model, &rest[..cut]).is_err(), "cut at {cut}");
         }
+    }
+
+    /// What a head of pictures of these names, rows and columns is refused for.
+    fn refused(names: &[&str], rows: usize, dim: usize) -> String {
+        let about = About {
+            container: Container::Pictures(names.iter().map(PathBuf::from).collect()),
+            values: Values::Bytes,
+            rows,
+            dim,
+            image: Some(ImageShape { height: 2, width: 2, channels: 3 }),
+        };
+        let (offsets, steps) = (vec![bf16::ZERO], vec![bf16::ONE]);
+        let quantiser = Quantiser { offsets, steps, spreads: vec![Spread(0)] };
+        let bytes = Head { model: [7; MODEL_HASH], about, quantiser }.bytes().unwrap();
+        let unpacked = Head::unpack(Path::new("x.nrw"), [7; MODEL_HASH], &bytes[FIXED..]);
+        unpacked.err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_head_that_was_made_to_mislead_is_refused() {
+        assert_eq!(refused(&["a/1.png", "2.png"], 2, 12), "");
+        for name in ["/tmp/1.png", "../1.png", "a/../../1.png", ""] {
+            let told = refused(&["a/1.png", name], 2, 12);
+            assert!(told.contains("leads out of the folder"), "{name}: {told}");
+        }
+        assert!(refused(&["1.png", "1.png"], 2, 12).contains("have one name"));
+        assert!(refused(&["1.png", "2.png"], 3, 12).contains("another number of names"));
+        assert!(refused(&["1.png", "2.png"], 2, 13).contains("another size"));
+    }
+
+    #[test]
+    fn a_head_does_not_unpack_without_measure() {
+        let plain = vec![0; 1 << 24];
+        let mut packer = ZlibEncoder::new(Vec::new(), Compression::best());
+        packer.write_all(&plain).unwrap();
+        let packed = packer.finish().unwrap();
+        let longest = PACKED_AT_MOST as usize * packed.len() + SMALL as usize;
+        assert!(longest < plain.len() / 4, "{longest}");
+        assert!(Head::unpack(Path::new("x.nrw"), [7; MODEL_HASH], &packed).is_err());
     }
 }

@@ -11,10 +11,15 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 
 /// How often the target is brought nearer to the bytes.
-const TRIES: usize = 3;
+const TRIES: usize = 6;
+/// By what share of the bytes that are compared with it may take more, and how near is near enough.
+const MORE: f64 = 0.01;
+const NEAR: f64 = 0.005;
 
-/// The codes of PCA, quantised and coded the same way into about as many bytes as `done` took; nothing
-/// is kept. The rows are read three times at most.
+/// The codes of PCA, quantised and coded the same way into about as many bytes as `done` took, the head with
+/// them; nothing is kept. None where it cannot be had in so few. The rows are read six times at most.
+///
+/// A PCA of more components than the model has codes may be given: those that do not pay get no bits.
 ///
 /// # Errors
 /// If the rows cannot be read or coded.
@@ -25,31 +30,26 @@ pub fn pca_of_equal_bytes(
     training: &dyn Source,
     source: &dyn Source,
     done: &Compressed,
-) -> Result<Compressed> {
+) -> Result<Option<Compressed>> {
     let codec = codec.with_model(pca)?;
     let failed = |error: io::Error| Error::failure("compare", error.to_string(), "report it");
-    let mut bits = done.bits_per_row();
+    let over = |found: &Compressed| found.bytes as f64 / done.bytes as f64 - 1.0;
+    let mut bits = done.bits_per_row_of_codes();
     let mut nearest: Option<Compressed> = None;
     for _ in 0..TRIES {
         let quantiser = choose(&codec, training, Target::BitsPerRow(bits))?;
         let head = Head { quantiser, ..head.clone() };
         let found = encode(&codec, &head, source, &mut io::sink(), &failed)?;
-        let (got, wanted) = (found.bytes as f64, done.bytes as f64);
-        // Never more bytes than are compared with by over a hundredth.
-        let better = nearest.as_ref().is_none_or(|n| {
-            let gap = |bytes: f64| (bytes / wanted - 1.0).abs();
-            gap(got) < gap(n.bytes as f64)
-        });
-        if better {
+        let excess = over(&found);
+        let fewer = bits - 8.0 * excess * done.bytes as f64 / source.rows() as f64;
+        bits = if fewer > 0.0 { fewer } else { bits / 2.0 };
+        let is_nearer = nearest.as_ref().is_none_or(|known| excess.abs() < over(known).abs());
+        if excess <= MORE && is_nearer {
             nearest = Some(found);
         }
-        if (got / wanted - 1.0).abs() < 0.005 {
-            break;
-        }
-        bits += 8.0 * (wanted - got) / source.rows() as f64;
-        if bits <= 0.0 {
+        if excess.abs() < NEAR {
             break;
         }
     }
-    nearest.ok_or_else(|| Error::failure("compare", "nothing was coded", "report it"))
+    Ok(nearest)
 }

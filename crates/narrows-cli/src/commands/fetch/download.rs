@@ -1,17 +1,21 @@
 //! One file from the first address that gives it whole.
 //!
 //! What has come lies in `NAME.part` until it is proved right; a download that broke off goes on from
-//! there by HTTP Range, in the same command or a later one.
+//! there by HTTP Range, in the same command or a later one, if the address is the same and the file
+//! there has not changed.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use narrows::{Error, Result};
 use ring::digest::{Context, SHA256};
+use ureq::Body;
+use ureq::http::{HeaderMap, Response};
 
+use super::part::{Had, Part};
 use super::sets::{Proof, Remote};
 
 /// How often one address is asked before the next.
@@ -28,6 +32,7 @@ pub(super) struct Download<'a> {
     mirror: Option<&'a str>,
     quiet: bool,
     agent: ureq::Agent,
+    patience: Duration,
 }
 
 /// Why an address did not give the file.
@@ -40,14 +45,33 @@ enum Trouble {
     Here(Error),
 }
 
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Here(error)
+    }
+}
+
+/// What a server is about to send of a file.
+struct Coming {
+    /// The byte it begins at.
+    begin: u64,
+    /// The length of the whole file, if it is told.
+    whole: Option<u64>,
+}
+
 impl<'a> Download<'a> {
     pub(super) fn new(folder: &'a Path, mirror: Option<&'a str>, quiet: bool) -> Self {
+        Self::patient(folder, mirror, quiet, PATIENCE)
+    }
+
+    fn patient(folder: &'a Path, mirror: Option<&'a str>, quiet: bool, patience: Duration) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_connect(Some(PATIENCE))
-            .timeout_recv_response(Some(PATIENCE))
+            .timeout_connect(Some(patience))
+            .timeout_recv_response(Some(patience))
+            .timeout_per_read(Some(patience))
             .build();
-        Self { folder, mirror, quiet, agent: config.into() }
+        Self { folder, mirror, quiet, agent: config.into(), patience }
     }
 
     /// Fetches a file that is not there yet; says whether it had to.
@@ -90,63 +114,82 @@ impl<'a> Download<'a> {
         remote: &Remote,
         path: &Path,
     ) -> std::result::Result<(), Trouble> {
-        let part = part_of(path);
+        let part = Part::of(path);
+        let mut again = false;
+        loop {
+            let begin = self.receive_all(address, &part)?;
+            let Err(wrong) = prove(part.path(), remote.proof)? else {
+                return Ok(part.finish(path)?);
+            };
+            part.remove()?;
+            // What was here before may be what is wrong: the address is not to blame yet.
+            if again || begin == 0 {
+                return Err(Trouble::Refused(wrong));
+            }
+            again = true;
+        }
+    }
+
+    /// Receives a file whole; says at which byte the last of its answers began.
+    fn receive_all(&self, address: &str, part: &Part) -> std::result::Result<u64, Trouble> {
         let mut problem = String::new();
         for _ in 0..TRIES {
-            match self.receive(address, &part) {
-                Ok(()) => {
-                    let proved = prove(&part, remote.proof).map_err(Trouble::Here)?;
-                    return match proved {
-                        Ok(()) => fs::rename(&part, path)
-                            .map_err(|error| Trouble::Here(Error::write(path, error))),
-                        Err(wrong) => {
-                            let removed = fs::remove_file(&part);
-                            removed.map_err(|e| Trouble::Here(Error::write(&part, e)))?;
-                            Err(Trouble::Refused(wrong))
-                        }
-                    };
-                }
+            match self.receive(address, part) {
                 Err(Trouble::Broken(told)) => problem = told,
-                Err(trouble) => return Err(trouble),
+                done => return done,
             }
         }
         Err(Trouble::Broken(format!("{problem}, {TRIES} times in a row")))
     }
 
-    /// Receives what is missing of a file.
-    fn receive(&self, address: &str, part: &Path) -> std::result::Result<(), Trouble> {
-        let have = fs::metadata(part).map_or(0, |about| about.len());
-        let mut request = self.agent.get(address);
-        if have > 0 {
-            request = request.header("range", format!("bytes={have}-"));
-        }
-        let response = request.call().map_err(|error| Trouble::Broken(error.to_string()))?;
-        let here = |error| Trouble::Here(Error::write(part, error));
-        let (status, length) = (response.status().as_u16(), response.body().content_length());
-        let file = match status {
-            200 => File::create(part),
-            206 => OpenOptions::new().append(true).open(part),
-            416 => {
-                // It is whole already, or longer than the file: what proves it decides.
-                return Ok(());
-            }
-            408 | 429 | 500..=599 => return Err(Trouble::Broken(format!("status {status}"))),
-            _ => return Err(Trouble::Refused(format!("status {status}"))),
+    /// Receives what is missing of a file; says at which byte it began.
+    fn receive(&self, address: &str, part: &Part) -> std::result::Result<u64, Trouble> {
+        let had = part.had(address);
+        let response = self.ask(address, had.as_ref())?;
+        let Some(Coming { begin, whole }) = coming(&response, had.as_ref())? else {
+            part.remove()?;
+            return Err(Trouble::Broken("it does not go on from what is here".to_owned()));
         };
-        let begin = if status == 206 { have } else { 0 };
-        let mut file = file.map_err(here)?;
-        let bar = self.bar(part, length.map(|length| begin + length), begin);
-        let mut body = response.into_body().into_reader();
-        let got = copy(&mut body, &mut file, &bar);
+        if begin > 0 && whole == Some(begin) {
+            return Ok(begin);
+        }
+        let mut file = match begin {
+            0 => part.begin(address, state(response.headers()))?,
+            _ => part.go_on()?,
+        };
+        let bar = self.bar(part.path(), whole, begin);
+        let copied = copy(&mut response.into_body().into_reader(), &mut file, &bar);
         bar.finish_and_clear();
-        match got {
-            Copied::All(bytes) if length.is_none_or(|length| bytes == length) => {
-                file.sync_all().map_err(here)
+        let here = |error| Trouble::Here(Error::write(part.path(), error));
+        match copied {
+            Copied::All(bytes) if whole.is_none_or(|whole| begin + bytes == whole) => {
+                file.sync_all().map_err(here)?;
+                Ok(begin)
             }
             Copied::All(bytes) => Err(Trouble::Broken(format!("broke off after {bytes} bytes"))),
-            Copied::NotReceived(error) => Err(Trouble::Broken(error.to_string())),
+            Copied::NotReceived(error) => Err(self.broken(error.into())),
             Copied::NotWritten(error) => Err(here(error)),
         }
+    }
+
+    /// Asks for a file, or for what follows the bytes that are had of it.
+    fn ask(
+        &self,
+        address: &str,
+        had: Option<&Had>,
+    ) -> std::result::Result<Response<Body>, Trouble> {
+        let mut request = self.agent.get(address);
+        if let Some(Had { bytes, state }) = had {
+            request = request.header("range", format!("bytes={bytes}-")).header("if-range", state);
+        }
+        request.call().map_err(|error| self.broken(error))
+    }
+
+    fn broken(&self, error: ureq::Error) -> Trouble {
+        Trouble::Broken(match error {
+            ureq::Error::Timeout(_) => format!("nothing came for {:?}", self.patience),
+            error => error.to_string(),
+        })
     }
 
     fn bar(&self, part: &Path, length: Option<u64>, begin: u64) -> ProgressBar {
@@ -162,11 +205,51 @@ impl<'a> Download<'a> {
     }
 }
 
-/// Where a file lies until it is whole.
-pub(super) fn part_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    PathBuf::from(name)
+/// What an answer brings; none if it does not go on from what is had.
+fn coming(
+    response: &Response<Body>,
+    had: Option<&Had>,
+) -> std::result::Result<Option<Coming>, Trouble> {
+    match (response.status().as_u16(), had) {
+        (200, _) => Ok(Some(Coming { begin: 0, whole: response.body().content_length() })),
+        (206, Some(had)) => Ok(rest(response.headers(), had, Some(had.bytes))),
+        // There is no byte after those that are had: they are all, or too many.
+        (416, Some(had)) => {
+            let coming = rest(response.headers(), had, None);
+            Ok(coming.filter(|coming| coming.whole == Some(had.bytes)))
+        }
+        (status @ (408 | 429 | 500..=599), _) => Err(Trouble::Broken(format!("status {status}"))),
+        (status, _) => Err(Trouble::Refused(format!("status {status}"))),
+    }
+}
+
+/// What goes on from what is had, if the file is in the state that it was in and its Content-Range begins
+/// at `first`.
+fn rest(headers: &HeaderMap, had: &Had, first: Option<u64>) -> Option<Coming> {
+    let (begin, whole) = content_range(headers)?;
+    let same = state(headers).is_none_or(|state| state == had.state);
+    let fits = begin == first && whole >= had.bytes;
+    (same && fits).then_some(Coming { begin: had.bytes, whole: Some(whole) })
+}
+
+/// The first byte, and the length of the whole, of `bytes 10-19/20`; of `bytes */20` only the length.
+fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, u64)> {
+    let (sent, whole) =
+        header(headers, "content-range")?.strip_prefix("bytes ")?.split_once('/')?;
+    let first = sent.split_once('-').and_then(|(first, _)| first.parse().ok());
+    Some((first, whole.parse().ok()?))
+}
+
+/// What names the bytes that a server has: a strong ETag, else Last-Modified, unless the file was changed
+/// in the second in which it was sent and so may have changed again in it.
+fn state(headers: &HeaderMap) -> Option<&str> {
+    let strong = header(headers, "etag").filter(|tag| tag.starts_with('"'));
+    let date = header(headers, "date");
+    strong.or_else(|| header(headers, "last-modified").filter(|&changed| Some(changed) != date))
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
 /// How copying ended: who failed decides what is to be done.
@@ -238,7 +321,112 @@ pub(super) fn sha256(mut from: impl Read) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fs;
+    use std::io::{BufRead, BufReader};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread::{self, JoinHandle};
+
     use super::*;
+
+    const LETTERS: Remote = Remote {
+        name: "letters",
+        addresses: &[],
+        proof: Proof::Sha256("bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721"),
+    };
+
+    /// The ranges that a server is asked for, and its connections.
+    type Asked = JoinHandle<(Vec<String>, Vec<TcpStream>)>;
+
+    /// A server that gives these answers, one for each connection, and closes none before it is joined.
+    fn serve(answers: &'static [&'static str]) -> (String, Asked) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = thread::spawn(move || {
+            let (mut open, mut ranges) = (Vec::new(), Vec::new());
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let head: Vec<_> =
+                    lines.map(|line| line.unwrap()).take_while(|line| !line.is_empty()).collect();
+                let range = head.iter().find_map(|line| line.strip_prefix("range: bytes="));
+                ranges.push(range.unwrap_or_default().to_owned());
+                let (head, body) = answer.split_once('|').unwrap();
+                let answer = format!("HTTP/1.1 {head}\r\netag: \"1\"\r\nconnection: close\r\n\r\n");
+                stream.write_all((answer + body).as_bytes()).unwrap();
+                open.push(stream);
+            }
+            (ranges, open)
+        });
+        (url, asked)
+    }
+
+    fn fetched(folder: &Path, url: &str) -> Result<bool> {
+        Download::patient(folder, Some(url), true, Duration::from_millis(500)).fetch(&LETTERS)
+    }
+
+    #[test]
+    fn a_server_that_stops_in_a_body_is_asked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (url, asked) = serve(&[
+            "200 OK\r\ncontent-length: 6|abc",
+            "206 Partial Content\r\ncontent-range: bytes 3-5/6\r\ncontent-length: 3|def",
+        ]);
+        assert!(fetched(folder.path(), &url).unwrap());
+        assert_eq!(asked.join().unwrap().0, ["", "3-"]);
+        assert_eq!(fs::read(folder.path().join("letters")).unwrap(), b"abcdef");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let folder = tempfile::tempdir().unwrap();
+        let (url, asked) = serve(&["200 OK\r\ncontent-length: 6|"; TRIES]);
+        let told = fetched(folder.path(), &url).unwrap_err().to_string();
+        assert!(told.contains("nothing came for 500ms, 4 times in a row"), "{told}");
+        asked.join().unwrap();
+    }
+
+    #[test]
+    fn a_wrong_sum_of_what_was_gone_on_with_is_not_the_last_word() {
+        let cases: [(&'static [&'static str], bool); 2] = [
+            (
+                &[
+                    "206 Partial Content\r\ncontent-range: bytes 3-5/6\r\ncontent-length: 3|def",
+                    "200 OK\r\ncontent-length: 6|abcdef",
+                ],
+                true,
+            ),
+            (
+                &[
+                    "206 Partial Content\r\ncontent-range: bytes 3-5/6\r\ncontent-length: 3|def",
+                    "200 OK\r\ncontent-length: 6|ABCDEF",
+                ],
+                false,
+            ),
+        ];
+        for (answers, good) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            let (url, asked) = serve(answers);
+            let part = Part::of(&folder.path().join("letters"));
+            let mut file = part.begin(&format!("{url}/letters"), Some("\"1\"")).unwrap();
+            file.write_all(b"xyz").unwrap();
+            let result = fetched(folder.path(), &url);
+            assert_eq!(asked.join().unwrap().0, ["3-", ""]);
+            assert_eq!(result.is_ok(), good, "{result:?}");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), usize::from(good));
+        }
+    }
+
+    #[test]
+    fn a_state_names_bytes() {
+        let state_of = |headers: &[(&'static str, &'static str)]| {
+            let headers =
+                headers.iter().map(|&(name, told)| (name.parse().unwrap(), told.parse().unwrap()));
+            state(&headers.collect()).map(str::to_owned)
+        };
+        let (one, two) = ("Mon, 01 Jan 2024 00:00:00 GMT", "Mon, 01 Jan 2024 00:00:01 GMT");
+        assert_eq!(state_of(&[("etag", "\"a\""), ("last-modified", one)]).unwrap(), "\"a\"");
+        let weak = ("etag", "W/\"a\"");
+        assert_eq!(state_of(&[weak]), None);
+        assert_eq!(state_of(&[weak, ("last-modified", one), ("date", two)]).unwrap(), one);
+        assert_eq!(state_of(&[weak, ("last-modified", one), ("date", one)]), None);
+    }
 
     #[test]
     fn a_sum_is_that_of_the_standard() {

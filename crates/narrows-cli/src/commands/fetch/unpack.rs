@@ -26,6 +26,9 @@ const EXPANDED: u64 = 1 << 28;
 const BYTES: u32 = 2;
 const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
+/// What to do about an archive of ORL faces that is not theirs.
+const ORL_REMEDY: &str =
+    "it is removed: run the command again, or give an address that has it with --mirror";
 
 /// Whether the pictures lie in `folder` already, all of them and right.
 pub(super) fn has_orl(folder: &Path) -> Result<bool> {
@@ -47,9 +50,25 @@ fn orl_names() -> impl Iterator<Item = String> {
 }
 
 /// Writes the 400 pictures of the archive into `folder`, one sub-folder for each person. Nothing else
-/// in the archive is written, and nothing before all pictures are proved right.
+/// in the archive is written, and nothing before all pictures are proved right. An archive of others
+/// is removed, for it has the name of one that was fetched.
 pub(super) fn orl(archive: &Path, folder: &Path) -> Result<()> {
-    let bad = |problem: String| Error::bad_file(archive, problem, "remove it and fetch again");
+    let pictures = orl_pictures(archive);
+    if matches!(pictures, Err(Error::BadFile { .. })) {
+        fs::remove_file(archive).map_err(|error| Error::write(archive, error))?;
+    }
+    for (name, bytes) in pictures? {
+        let path = folder.join(name);
+        let parent = path.parent().unwrap_or(folder);
+        fs::create_dir_all(parent).map_err(|error| Error::write(parent, error))?;
+        write_aside(&path, &bytes)?;
+    }
+    Ok(())
+}
+
+/// The names and bytes of the 400 pictures, proved right.
+fn orl_pictures(archive: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let bad = |problem: String| Error::bad_file(archive, problem, ORL_REMEDY);
     let file = File::open(archive).map_err(|error| Error::read(archive, error))?;
     let mut zip = ZipArchive::new(file).map_err(|error| bad(error.to_string()))?;
     let mut listed = Vec::with_capacity(zip.len());
@@ -77,13 +96,7 @@ pub(super) fn orl(archive: &Path, folder: &Path) -> Result<()> {
             "its pictures are others: expected sha256 {ORL_PICTURES} but got {found}"
         )));
     }
-    for (name, bytes) in pictures {
-        let path = folder.join(name);
-        let parent = path.parent().unwrap_or(folder);
-        fs::create_dir_all(parent).map_err(|error| Error::write(parent, error))?;
-        write_aside(&path, &bytes)?;
-    }
-    Ok(())
+    Ok(pictures)
 }
 
 /// Writes the faces of the MATLAB file as pictures and labels in idx files.

@@ -112,7 +112,8 @@ pub(super) fn step_by_step(shop: &Workshop<'_>) -> Result<Told> {
         formula: "μ = mean x   Σ = 1/(n−1) Σᵢ (xᵢ − μ)(xᵢ − μ)ᵀ   Σ vⱼ = λⱼ vⱼ   λ₁ ≥ λ₂ ≥ … ≥ λ_k"
             .to_owned(),
         figure: format!(
-            "{k} eigenfaces of {} hold {} of the variance; the steps by hand and PCA agree to {}",
+            "{k} eigenfaces of {} hold {} of the variance of the pictures learned from; the steps by hand and PCA \
+             agree to {}",
             count(side),
             percent(shares[k - 1]),
             number(apart)
@@ -143,7 +144,10 @@ pub(super) fn step_by_step(shop: &Workshop<'_>) -> Result<Told> {
                 album(&faces),
                 "4. and 5. Eigenvectors, sorted by variance: eigenfaces.".to_owned(),
             ),
-            Block::Figure(chart, "6. The variance that the first k keep.".to_owned()),
+            Block::Figure(
+                chart,
+                "6. The variance that the first k keep of the pictures learned from.".to_owned(),
+            ),
         ],
         command: format!(
             "narrows fit --data {} --set model.components=0.9 --out runs/eigenfaces && narrows report runs/eigenfaces",
@@ -183,7 +187,8 @@ pub(super) fn growing(shop: &Workshop<'_>) -> Result<Told> {
         [0, 1, 2, 4, 8, 16, 32, 64].into_iter().filter(|k| *k < most).collect();
     counts.push(most);
 
-    let places: Vec<usize> = (0..3).map(|step| step * later.len() / 3 + 1).collect();
+    let place = |step: usize| (step * later.len() / 3 + 1).min(later.len() - 1);
+    let places: Vec<usize> = (0..3).map(place).collect();
     let mut strips: Vec<(String, Vec<Html>)> =
         places.iter().map(|_| (String::new(), Vec::new())).collect();
     let mut curve = Vec::new();

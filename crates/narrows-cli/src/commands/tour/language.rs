@@ -19,7 +19,7 @@ use super::sets::Story;
 use super::told::Told;
 use super::workshop::Workshop;
 
-/// Tokens of a window.
+/// Tokens of a window, where the model reads as many.
 const CONTEXT: usize = 128;
 /// The share of the windows that the dictionary learns from.
 const LEARNED_FROM: f64 = 0.8;
@@ -80,7 +80,7 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
     let [own, beside] = &found.replacements[..] else {
         return Err(Error::failure("put rows back", "a replacement is missing", "report it"));
     };
-    let features = features(&codes);
+    let features = features(&codes, held_out.length);
     let shown = contexts(&model, &held_out, &codes, &features);
     let codes_of = |kept: &SpliceScores| kept.l0.unwrap_or(f64::NAN);
     let line = |name: &str, kept: &SpliceScores| {
@@ -179,11 +179,12 @@ fn windows(
 ) -> Result<(Windows, Windows)> {
     let options =
         TextOptions { lowercase: story.lowercase, ..TextOptions::new(vec![story.text.clone()]) };
-    let mut corpus = Corpus::open(model, &options, CONTEXT.min(model.architecture.context), true)?;
+    let length = CONTEXT.min(model.architecture.context);
+    let mut corpus = Corpus::open(model, &options, length, true)?;
     let all = corpus.advance(shop.either(500, 4000))?.unwrap_or_default();
     let (count, first) = (all.sequences(), (LEARNED_FROM * all.sequences() as f64) as usize);
     if first == 0 || first == count {
-        let expected = format!("text of at least five windows of {CONTEXT} tokens");
+        let expected = format!("text of at least five windows of {length} tokens");
         return Err(Error::mistake("read text", expected, format!("{count}"), "give more text"));
     }
     Ok((all.part(0..first), all.part(first..count)))
@@ -196,8 +197,9 @@ struct Feature {
     strongest: Vec<(usize, f32)>,
 }
 
-/// Features to look at: of those that fire in some and not in many rows the ones that fire strongest.
-fn features(codes: &SparseRows) -> Vec<Feature> {
+/// Features to look at: of those that fire in some and not in many rows the ones that fire strongest; windows have
+/// `length` rows each.
+fn features(codes: &SparseRows, length: usize) -> Vec<Feature> {
     let mut fired: Vec<Vec<(usize, f32)>> = vec![Vec::new(); codes.cols()];
     for row in 0..codes.rows() {
         let (latents, values) = codes.row(row);
@@ -212,8 +214,8 @@ fn features(codes: &SparseRows) -> Vec<Feature> {
             fired.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             let mut windows = Vec::new();
             fired.retain(|(row, _)| {
-                let is_new = !windows.contains(&(row / CONTEXT));
-                windows.push(row / CONTEXT);
+                let is_new = !windows.contains(&(row / length));
+                windows.push(row / length);
                 is_new
             });
             Feature { latent, share, strongest: fired.into_iter().take(CONTEXTS).collect() }

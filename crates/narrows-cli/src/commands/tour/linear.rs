@@ -94,8 +94,8 @@ pub(super) fn by_gradient(shop: &Workshop<'_>) -> Result<Told> {
             Block::Figure(
                 chart,
                 format!(
-                    "The loss of each epoch above that of PCA with {WIDTH} components, which nothing linear \
-                     can beat."
+                    "The loss of each epoch, on the rows learned from, above that of PCA with {WIDTH} components, \
+                     which nothing linear can beat."
                 ),
             ),
             Block::Figure(
@@ -140,9 +140,14 @@ pub(super) fn in_closed_form(shop: &Workshop<'_>) -> Result<Told> {
     };
     let (of_free, of_tied) = (held_out(&free.model)?, held_out(&tied.model)?);
     let table = Table {
-        columns: ["", "#held-out error", "#above the least possible", "#largest angle, degrees"]
-            .map(String::from)
-            .into(),
+        columns: [
+            "",
+            "#held-out error",
+            "#above the least possible, rows learned from",
+            "#largest angle, degrees",
+        ]
+        .map(String::from)
+        .into(),
         rows: vec![
             line_of("PCA, closed form", of_free.pca.squared_error_per_row, None),
             line_of(
@@ -159,6 +164,7 @@ pub(super) fn in_closed_form(shop: &Workshop<'_>) -> Result<Told> {
     };
     let linear: &dyn narrows::model::Autoencoder = &pca;
     let rebuilt = linear.reconstruct(&digits.test)?;
+    let again = format!("Rebuilt from {WIDTH} numbers");
     let places: Vec<usize> = (0..10).collect();
     let (excess, angle) = (
         free.certificate.relative_excess_loss.max(tied.certificate.relative_excess_loss),
@@ -171,7 +177,8 @@ pub(super) fn in_closed_form(shop: &Workshop<'_>) -> Result<Told> {
             .to_owned(),
         formula: "x̂ = C Cᵀ (x − μ) + μ, CᵀC = I;   Σ cⱼ = λⱼ cⱼ, λ₁ ≥ λ₂ ≥ …;   least loss = Σ_(j>m) λⱼ".to_owned(),
         figure: format!(
-            "both trainings within {} of the least possible loss, their spaces within {} degrees of PCA's",
+            "on the rows that they learned from both trainings are within {} of the least possible loss, their spaces \
+             within {} degrees of PCA's",
             number(excess),
             number(angle)
         ),
@@ -185,13 +192,13 @@ pub(super) fn in_closed_form(shop: &Workshop<'_>) -> Result<Told> {
         blocks: vec![
             Block::Figure(
                 album(&pictures),
-                "Principal components, the largest variance first, with its share. Here each has a meaning of \
-                 its own: they are at right angles and in order."
+                "Principal components, the largest variance first, with its share on the rows learned from. Here \
+                 each has a meaning of its own: they are at right angles and in order."
                     .to_owned(),
             ),
             Block::Table(table),
             Block::Figure(
-                strips(&[("Held-out pictures", &digits.test), ("Rebuilt from 16 numbers", &rebuilt)], &places, digits.image),
+                strips(&[("Held-out pictures", &digits.test), (&again, &rebuilt)], &places, digits.image),
                 String::new(),
             ),
         ],

@@ -37,8 +37,8 @@ use workshop::Workshop;
 ///
 /// Sixteen sections, from the linear autoencoder and PCA through eigenfaces, deep, stacked,
 /// denoising and sparse networks to the features of a language model. Each trains here and now,
-/// prints what it measured on rows that it did not learn from, and goes onto the page with its
-/// idea, its formula, its picture and the command for data of your own.
+/// prints what it measured, on held-out rows unless it is said otherwise, and goes onto the page
+/// with its idea, its formula, its picture and the command for data of your own.
 ///
 /// Without --data it takes what comes with narrows: 1,797 handwritten digits, faces of people who
 /// do not exist, and a small language model with its text. The same seed gives the same figures.
@@ -52,7 +52,8 @@ use workshop::Workshop;
 #[command(verbatim_doc_comment)]
 pub(crate) struct TourArgs {
     /// A folder with data to take instead, as far as they are there: mnist/ (the four idx files, gzipped or not),
-    /// orl-faces/ (s1/1.pgm …), lm-tiny/ (a language model) and text/tinystories-lowercase-4mb.txt
+    /// orl-faces/ (s1/1.pgm …; five people or more, eight pictures of each), lm-tiny/ (a language model) and
+    /// text/tinystories-lowercase-4mb.txt
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Write the page to DIR/tour.html [default: narrows-tour.html, here]

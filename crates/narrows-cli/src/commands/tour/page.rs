@@ -53,8 +53,8 @@ pub(super) fn write(
     let overview = Section {
         heading: "At a glance".into(),
         text: vec![
-            "Everything here was trained when the page was made, and measured on rows that nothing was learned \
-             from. Each section ends with what to type for data of your own."
+            "Everything here was trained when the page was made, and measured on held-out rows, unless it is said \
+             otherwise. Each section ends with what to type for data of your own."
                 .into(),
         ],
         blocks: vec![Block::Table(Table {

@@ -24,7 +24,7 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
     }
     let worst = found.iter().map(|(_, sums)| sums.relative_error).fold(0.0, f64::max);
     let total = found.first().map_or(f64::NAN, |(_, sums)| sums.total);
-    let half = found.iter().find(|(_, sums)| sums.projected > 0.9 * sums.total);
+    let first_above = found.iter().find(|(_, sums)| sums.projected > 0.9 * sums.total);
     let chart = lines(
         Axis { covers: vec![1.0], ..Axis::logarithmic("components k") },
         Axis { covers: vec![0.0], ..Axis::linear("squared length per held-out picture") },
@@ -39,7 +39,7 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
             ),
         ],
     );
-    let reached = half.map_or(String::new(), |(k, sums)| {
+    let reached = first_above.map_or(String::new(), |(k, sums)| {
         format!("; {k} components hold {}", percent(sums.projected / sums.total))
     });
     Ok(Told {

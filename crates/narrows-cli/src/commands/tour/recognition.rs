@@ -23,7 +23,7 @@ use super::workshop::Workshop;
 const KNOWN: usize = 5;
 /// The share of the persons who are known; the others are strangers.
 const FAMILIAR: f64 = 0.75;
-/// Eigenfaces of the recogniser.
+/// Eigenfaces of the recogniser, where there are as many.
 const EIGENFACES: usize = 40;
 
 pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
@@ -38,7 +38,9 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
     let probes: Vec<usize> = later.iter().filter(is_known).copied().collect();
     let strangers: Vec<usize> = later.iter().filter(|row| !is_known(row)).copied().collect();
 
-    let options = FaceOptions { components: Components::Count(EIGENFACES), ..Default::default() };
+    let most = gallery.len().min(faces.pixels.ncols());
+    let components = Components::Count(EIGENFACES.min(most));
+    let options = FaceOptions { components, ..Default::default() };
     let space = FaceSpace::train(&faces_at(faces, &gallery), &options)?;
     let not_faces = not_faces(faces.image, shop.seed);
     let look = |rows: &[usize]| {
@@ -120,10 +122,11 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
     };
     Ok(Told {
         idea: format!(
-            "A known face is kept as its {EIGENFACES} weights. A new picture is projected and belongs to the \
+            "A known face is kept as its {} weights. A new picture is projected and belongs to the \
              nearest known face; it is a stranger where even that is too far, and no face where the picture \
              itself is far from face space. Both limits are calibrated on the known pictures, for one stranger \
-             in twenty."
+             in twenty.",
+            space.pca.components.nrows()
         ),
         formula:
             "w = V(x − μ)   who = argmin ‖w − wᵢ‖   unknown if min > θ   not a face if ‖x − x̂‖ > φ"

@@ -13,6 +13,11 @@ use crate::commands::quoted;
 
 /// Rows of a large set that the short tour takes.
 const SOME: [usize; 2] = [6000, 2000];
+/// People that the sections need: of five one is a stranger, and five pictures of each of the others are enough to
+/// calibrate limits for one stranger in twenty.
+const PEOPLE: usize = 5;
+/// Pictures of each that they need: seven to learn from, and one that is held out.
+const PICTURES: usize = 8;
 
 /// Pictures with classes: those that are learned from, and those that are measured on.
 pub(super) struct Pictures {
@@ -156,7 +161,7 @@ pub(super) fn chosen(rows: &Matrix, places: &[usize]) -> Matrix {
 /// Pictures of people: ORL where `folder` has it, otherwise people who do not exist.
 pub(super) struct People {
     pub(super) faces: Faces,
-    /// How they are named to `--data`.
+    /// How a shell names them to `--data`.
     pub(super) argument: String,
 }
 
@@ -164,13 +169,15 @@ impl People {
     /// In full size, or small enough for a covariance of all pixels.
     pub(super) fn open(folder: Option<&Path>, small: bool) -> Result<Self> {
         let orl = folder.map(|folder| folder.join("orl-faces")).filter(|orl| orl.is_dir());
-        let (_, argument, resize) = match orl {
-            Some(orl) => ("ORL faces", orl.display().to_string(), small.then_some((23, 28))),
-            None if small => ("synthetic faces", "demo:faces?size=28".to_owned(), None),
-            None => ("synthetic faces", "demo:faces".to_owned(), None),
+        let (argument, resize) = match orl {
+            Some(orl) => (orl.display().to_string(), small.then_some((23, 28))),
+            None if small => ("demo:faces?size=28".to_owned(), None),
+            None => ("demo:faces".to_owned(), None),
         };
         let dataset = data::open(&argument, &OpenOptions { resize, ..Default::default() })?;
-        Ok(Self { faces: Faces::read(&dataset)?, argument })
+        let faces = Faces::read(&dataset)?;
+        check_people(faces.people.as_ref(), &argument)?;
+        Ok(Self { faces, argument: quoted(&argument) })
     }
 
     /// Synthetic faces with knobs.
@@ -189,6 +196,33 @@ impl People {
         }
         [first, later]
     }
+}
+
+/// Refuses fewer people, or fewer pictures of somebody, than the sections need.
+fn check_people(people: Option<&Labels>, folder: &str) -> Result<()> {
+    let Some(got) = lacking(people) else {
+        return Ok(());
+    };
+    let expected = format!(
+        "{PEOPLE} folders of people or more in '{folder}', with {PICTURES} pictures or more in each"
+    );
+    let remedy = "add pictures, or rename the folder: without it faces that are built in are taken";
+    Err(Error::mistake("read faces", expected, got, remedy))
+}
+
+/// What is there instead of the people and pictures that the sections need, if they are not.
+fn lacking(people: Option<&Labels>) -> Option<String> {
+    let Some(people) = people else {
+        return Some("pictures in no folder of a person".to_owned());
+    };
+    let persons = people.names.len();
+    if persons < PEOPLE {
+        return Some(persons.to_string());
+    }
+    let mut counts = vec![0; persons];
+    people.classes.iter().for_each(|&person| counts[person] += 1);
+    let few = counts.iter().position(|count| *count < PICTURES)?;
+    Some(format!("{} in that of '{}'", counts[few], people.names[few]))
 }
 
 /// Some of the pictures, with the names of those on them.

@@ -135,7 +135,7 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
                 ],
             }),
             Block::Table(Table {
-                columns: ["", "from and to", "#variance of its input lost"].map(String::from).into(),
+                columns: ["", "from and to", "#variance of its input lost, rows learned from"].map(String::from).into(),
                 rows: storeys,
             }),
         ],

@@ -88,14 +88,13 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
         formula: "z = e(x), x̂ = d(z)   x: d numbers, z: m numbers, m ≪ d;   minimise ‖x − x̂‖²"
             .to_owned(),
         figure: format!(
-            "2 numbers tell {} of the classes (PCA {}); {} pictures in {} bytes instead of {} at {:.1} dB; \
-             {fewest} labels: {} right (pixels {})",
+            "2 numbers tell {} of the classes (PCA {}); {} pictures in {} bytes instead of {} at {by_network:.1} dB \
+             (PCA {by_pca:.1}); {fewest} labels: {} right (pixels {})",
             accuracy(seen.scores.accuracy),
             accuracy(seen.pca.and_then(|pca| pca.accuracy)),
             count(rows),
             count(after),
             count(before),
-            by_network.max(by_pca),
             percent(taught(Start::Pretrained)),
             percent(taught(Start::RawRows)),
         ),
