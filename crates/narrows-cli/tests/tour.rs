@@ -123,3 +123,34 @@ fn mistakes_are_told_before_anything_is_learned() {
     }
     assert_eq!(fs::read_to_string(desk.path("page/tour.html")).unwrap(), "mine");
 }
+
+/// A folder with pictures of people, as the tour looks for it.
+fn people(desk: &Desk, folder: &str, people: usize, pictures: usize) {
+    for person in 0..people {
+        for picture in 0..pictures {
+            let bytes = harness::pgm(12, 10, pictures * person + picture + 1);
+            desk.write(&format!("{folder}/orl-faces/s{person}/{picture}.pgm"), bytes);
+        }
+    }
+}
+
+#[test]
+fn faces_of_a_folder_are_enough_or_refused() {
+    let desk = Desk::new();
+    people(&desk, "few", 8, 5);
+    people(&desk, "small", 4, 8);
+    desk.write("loose/orl-faces/1.pgm", harness::pgm(12, 10, 1));
+    for (folder, told) in
+        [("few", "5 in that of 's0'"), ("small", "4 people"), ("loose", "in no folder of a person")]
+    {
+        let output = desk.command(&format!("tour --only 6 --data {folder}")).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{folder}: {message}");
+        assert!(message.contains(told) && message.contains("orl-faces"), "{folder}: {message}");
+    }
+    people(&desk, "a&b", 5, 8);
+    desk.narrows("tour -q --only 5,6,7 --data a&b --out page");
+    let page = fs::read_to_string(desk.path("page/tour.html")).unwrap();
+    let quoted = "&#39;a&amp;b/orl-faces&#39;";
+    assert_eq!(page.matches(quoted).count(), 3, "a shell would not take the commands");
+}

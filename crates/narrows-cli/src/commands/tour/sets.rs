@@ -217,7 +217,7 @@ fn lacking(people: Option<&Labels>) -> Option<String> {
     };
     let persons = people.names.len();
     if persons < PEOPLE {
-        return Some(persons.to_string());
+        return Some(format!("{persons} people"));
     }
     let mut counts = vec![0; persons];
     people.classes.iter().for_each(|&person| counts[person] += 1);
