@@ -151,11 +151,12 @@ fn a_network_and_sound_go_there_and_back_on_any_number_of_threads() {
     let snr = 10.0 * (x.iter().map(|x| x * x).sum::<f64>() / error).log10();
     // Silence behind the end of the last frame is counted there too.
     assert!((snr - told["fidelity"]["snr"].as_f64().unwrap()).abs() < 0.05, "{snr}, {told}");
-    assert!(told["pca"]["components"] == 64, "{told}");
+    let components = told["pca"]["components"].as_u64().unwrap();
+    assert!((8..=64).contains(&components), "a rival of more than the codes of the model: {told}");
 }
 
 #[test]
-fn pca_beside_a_file_never_takes_more_bytes() {
+fn pca_beside_a_file_takes_a_hundredth_more_bytes_at_most() {
     let desk = Desk::new();
     desk.narrows(&format!(
         "fit -q --data {TRAIN} --model network --set model.layers=[8] --set train.epochs=3 --out run"
@@ -163,19 +164,19 @@ fn pca_beside_a_file_never_takes_more_bytes() {
     for person in 0..12 {
         desk.write(&format!("few/{person}.pgm"), harness::pgm(8, 8, person + 1));
     }
-    let mut found = 0;
     for (data, bits) in [(TEST, 4), (TEST, 8), (TEST, 40), ("few", 8), ("few", 16), ("few", 32)] {
         let told = desk.json(&format!(
             "compress run --data {data} --bits-per-row {bits} --out x.nrw --json -q"
         ));
         // Few pictures may be fewer bytes than PCA needs for its head alone.
         if let Some(bytes) = told["pca"]["bytes"].as_f64() {
-            found += 1;
             assert!(bytes <= 1.01 * told["bytes"].as_f64().unwrap(), "{data}, {bits}: {told}");
         }
         assert!(data == "few" || !told["pca"].is_null(), "{data}, {bits}: {told}");
     }
-    assert!(found >= 3, "{found}");
+    // Where codes get no bits at all nothing is as small, which is no reason to fail.
+    desk.narrows(&format!("compress run --data {TEST} --psnr 5 --out x.nrw -q"));
+    desk.narrows(&format!("compress run --data {TEST} --fit few/1.pgm --out x.nrw -q"));
 }
 
 #[test]

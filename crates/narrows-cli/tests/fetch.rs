@@ -303,4 +303,9 @@ fn an_archive_of_other_pictures_is_refused_and_nothing_is_unpacked() {
     assert_eq!((code, message.contains("there already")), (2, false), "{message}");
     assert_eq!(fs::read_dir(desk.path("got")).unwrap().count(), 0);
     assert_eq!(server.asked().len(), 2);
+    // What a person put there is theirs.
+    desk.write("got/att_faces.zip", b"PK\x03\x04mine");
+    let (code, message) = fetch(&desk, "orl", &server.url);
+    assert_eq!((code, message.contains("remove it, and run")), (2, true), "{message}");
+    assert_eq!(fs::read(desk.path("got/att_faces.zip")).unwrap(), b"PK\x03\x04mine");
 }

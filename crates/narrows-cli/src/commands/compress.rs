@@ -12,8 +12,8 @@ use narrows::codec::{
 use narrows::data::{
     Dataset, Element, OpenOptions, Origin, Precision, Prepared, Source, names_picture,
 };
+use narrows::model::Pca;
 use narrows::model::pca::{Components, PcaOptions};
-use narrows::model::{Model, Pca};
 use narrows::report::count;
 use narrows::store::{Folder, Run, check_replaceable};
 use serde_json::{Value, json};
@@ -40,8 +40,8 @@ const COMPONENTS: usize = 512;
 /// How coarse the codes become is chosen on training rows, those that the run was fitted on or those of
 /// --fit; without a wish codes cost 5 % of squared error beyond what the model loses itself. Works with PCA, linear
 /// autoencoders, networks and stacks. Told beside: JPEG of one sheet of all pictures, and PCA of the
-/// training rows with as many components as pay, up to 512, in as many bytes. Rows pass in blocks of 16 MiB,
-/// so memory does not grow with the data.
+/// training rows with as many components as get bits, up to 512, in as many bytes. Rows pass in blocks of
+/// 16 MiB, so memory does not grow with what is compressed; the PCA beside takes what `fit` takes for one.
 ///
 /// `narrows decompress` gives exactly the rows whose PSNR or SNR is told here.
 ///
@@ -69,7 +69,7 @@ pub(crate) struct CompressArgs {
     /// Rows to choose on [default: those that the run was fitted on]
     #[arg(long, value_name = "PATH")]
     fit: Option<String>,
-    /// Do not measure JPEG and PCA beside it, which reads the rows again
+    /// Do not fit PCA and measure it and JPEG beside, which takes longer than to compress
     #[arg(long)]
     alone: bool,
     #[command(flatten)]
@@ -110,21 +110,23 @@ pub(crate) fn compress(args: CompressArgs) -> Result<()> {
     let done = codec::compress(&args.out, &codec, &head, &*dataset.rows)?;
     let mut beside = Beside::default();
     if !args.alone {
+        // The file is written: that something cannot stand beside it is no reason to fail.
         if run.baseline.is_some() {
             let rows = Prepared { source: &*training.rows, preparation: &preparations.1 };
-            let pca = Model::Pca(rival(&rows)?);
-            let rows = (&*training.rows, &*dataset.rows);
-            let found = codec::pca_of_equal_bytes(&codec, &pca, &head, rows.0, rows.1, &done)?;
-            beside.pca = found.map(|found| (pca.latent_dim(), found));
-            if beside.pca.is_none() {
-                args.output.say("note: PCA beside it would take more bytes, and is left out");
+            let found = rival(&rows).and_then(|pca| {
+                let rows = (&*training.rows, &*dataset.rows);
+                codec::pca_of_equal_bytes(&codec, &pca, &head, rows.0, rows.1, &done)
+            });
+            match found {
+                Ok(found) if found.is_some() => beside.pca = found,
+                Ok(_) => args.output.say("note: no PCA beside it: it would take more bytes"),
+                Err(error) => args.output.say(format!("note: no PCA beside it: {error}")),
             }
         }
         if let Some(shape) = dataset.image.filter(|_| codec.values() == Values::Bytes) {
             let bytes = done.bytes as f64 / done.rows as f64;
             match codec::jpeg_of_equal_bytes(&*dataset.rows, shape, bytes) {
                 Ok(jpeg) => beside.jpeg = Some(jpeg),
-                // The file is written: that nothing stands beside it is no reason to fail.
                 Err(error) => args.output.say(format!("note: no JPEG beside it: {error}")),
             }
         }
@@ -132,7 +134,7 @@ pub(crate) fn compress(args: CompressArgs) -> Result<()> {
     tell(&args, &head, &done, &beside)
 }
 
-/// PCA with more components than would get bits, as far as rows and columns allow.
+/// PCA with more components than should get bits, as far as rows and columns allow.
 fn rival(rows: &Prepared<'_>) -> narrows::Result<Pca> {
     let count = COMPONENTS.min(rows.rows()).min(rows.dim());
     let options = PcaOptions { components: Components::Count(count), ..Default::default() };
@@ -239,7 +241,7 @@ fn tell(args: &CompressArgs, head: &Head, done: &Compressed, beside: &Beside) ->
     };
     let mut lines = vec![line("this model".into(), done.bytes as f64, done.rows, &done.fidelity)];
     if let Some((components, pca)) = &beside.pca {
-        let name = format!("PCA, up to {components} components");
+        let name = format!("PCA, {components} components");
         lines.push(line(name, pca.bytes as f64, pca.rows, &pca.fidelity));
     }
     if let Some(jpeg) = &beside.jpeg {

@@ -24,10 +24,21 @@ const VERSION: u16 = 1;
 pub(super) const LENGTH_AT: usize = 10;
 /// Magic, version, length of the file, hash of the model, length of the packed head.
 pub(super) const FIXED: usize = 8 + 2 + 8 + MODEL_HASH + 4;
-/// A head that unpacks to more, for each of its bytes and beyond so many, is made to exhaust the memory: names of files
-/// pack to a tenth or so, and a quantiser, which packs better, is small.
-const PACKED_AT_MOST: u64 = 64;
+/// A head that unpacks to more, for each of its bytes and beyond so many, is made to exhaust the memory. Names of files
+/// pack to a tenth or so; a quantiser, which packs better, is small.
+const PACKED_AT_MOST: u64 = 256;
 const SMALL: u64 = 1 << 20;
+
+/// How many bytes a packed head may unpack to.
+fn longest(packed: usize) -> u64 {
+    PACKED_AT_MOST * packed as u64 + SMALL
+}
+
+fn pack(plain: &[u8], level: Compression) -> std::io::Result<Vec<u8>> {
+    let mut packer = ZlibEncoder::new(Vec::new(), level);
+    packer.write_all(plain)?;
+    packer.finish()
+}
 
 /// What the rows lay in, and will lie in again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,8 +129,12 @@ impl Head {
             plain.extend(numbers.iter().map(|number| number.to_le_bytes()[0]));
         }
         plain.extend(spreads.iter().map(|spread| spread.0));
-        let mut packer = ZlibEncoder::new(Vec::new(), Compression::best());
-        let packed = packer.write_all(&plain).and_then(|()| packer.finish());
+        let unpacks = |packed: &Vec<u8>| plain.len() as u64 <= longest(packed.len());
+        let packed = match pack(&plain, Compression::best()) {
+            // Long names that are nearly alike pack as well as what is made to exhaust the memory.
+            Ok(packed) if !unpacks(&packed) => pack(&plain, Compression::none()),
+            packed => packed,
+        };
         let packed = packed.map_err(|error| failed(error.to_string()))?;
         let mut bytes = MAGIC.to_vec();
         bytes.extend(VERSION.to_le_bytes());
@@ -161,8 +176,7 @@ impl Head {
     pub(super) fn unpack(path: &Path, model: [u8; MODEL_HASH], packed: &[u8]) -> Result<Self> {
         let bad = |problem: &str| Error::bad_file(path, problem, "compress the data again");
         let mut plain = Vec::new();
-        let longest = PACKED_AT_MOST * packed.len() as u64 + SMALL;
-        let read = ZlibDecoder::new(packed).take(longest).read_to_end(&mut plain);
+        let read = ZlibDecoder::new(packed).take(longest(packed.len())).read_to_end(&mut plain);
         read.map_err(|_| bad("its head cannot be unpacked"))?;
         let (length, rest) = plain.split_first_chunk::<4>().ok_or_else(|| bad("it has no head"))?;
         let length = u32::from_le_bytes(*length) as usize;
@@ -255,11 +269,16 @@ mod tests {
     #[test]
     fn a_head_does_not_unpack_without_measure() {
         let plain = vec![0; 1 << 24];
-        let mut packer = ZlibEncoder::new(Vec::new(), Compression::best());
-        packer.write_all(&plain).unwrap();
-        let packed = packer.finish().unwrap();
-        let longest = PACKED_AT_MOST as usize * packed.len() + SMALL as usize;
-        assert!(longest < plain.len() / 4, "{longest}");
+        let packed = pack(&plain, Compression::best()).unwrap();
+        assert!(longest(packed.len()) < plain.len() as u64 / 2, "{}", packed.len());
         assert!(Head::unpack(Path::new("x.nrw"), [7; MODEL_HASH], &packed).is_err());
+    }
+
+    #[test]
+    fn names_that_pack_too_well_come_back_too() {
+        let folder = vec!["a".repeat(250); 16].join("/");
+        let names: Vec<String> = (0..2000).map(|place| format!("{folder}/{place}.png")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(refused(&names, 2000, 12), "");
     }
 }

@@ -53,6 +53,21 @@ impl Quantiser {
         self.steps.len()
     }
 
+    /// How many of the first dimensions hold all those that get bits, at least one.
+    pub(super) fn used(&self) -> usize {
+        let last = self.spreads.iter().rposition(|spread| *spread != Spread::NONE);
+        last.map_or(1, |last| last + 1)
+    }
+
+    /// The same of the first `dims` dimensions.
+    pub(super) fn first(&self, dims: usize) -> Self {
+        Self {
+            offsets: self.offsets[..dims].to_vec(),
+            steps: self.steps[..dims].to_vec(),
+            spreads: self.spreads[..dims].to_vec(),
+        }
+    }
+
     /// What indices `(n, m)` stand for.
     pub fn dequantise(&self, indices: &[i32]) -> Vec<f64> {
         let mut values = vec![0.0; indices.len()];

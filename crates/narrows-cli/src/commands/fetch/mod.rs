@@ -21,7 +21,7 @@ use sets::{Proof, Remote, Set};
 /// Files of mnist, fashion-mnist and olivetti are compared with their known sums (SHA-256) before
 /// they take their names; of orl the 400 pictures are, when they are unpacked. No sum of tinystories
 /// is known: its files are checked only for their length, as the server tells it, and for being
-/// stories. The sum of a file that has no known one is printed, for you to note.
+/// stories. The sum of a file that has no known one is printed, unless -q, for you to note.
 ///
 /// A download that broke off goes on where it was, in the same command or the next, if the server
 /// tells that the file there is still the same; what is there and right is not fetched again. Then:
@@ -65,14 +65,14 @@ pub(crate) fn run(args: &FetchArgs) -> Result<()> {
         if fetched {
             say_sum(args, file, &path)?;
         }
-        unpack(args, &path)?;
+        unpack(args, &path, fetched)?;
     }
     Ok(())
 }
 
 /// Says the sum of a file that was compared with none.
 fn say_sum(args: &FetchArgs, file: &Remote, path: &Path) -> Result<()> {
-    if args.output.quiet || matches!(file.proof, Proof::Sha256(_)) {
+    if args.output.quiet || !matches!(file.proof, Proof::Stories) {
         return Ok(());
     }
     let sum = File::open(path).and_then(sha256).map_err(|error| Error::read(path, error))?;
@@ -80,10 +80,10 @@ fn say_sum(args: &FetchArgs, file: &Remote, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn unpack(args: &FetchArgs, file: &Path) -> Result<()> {
+fn unpack(args: &FetchArgs, file: &Path, fetched: bool) -> Result<()> {
     match args.set {
         Set::Mnist | Set::FashionMnist | Set::TinyStories => return Ok(()),
-        Set::Orl => unpack::orl(file, &args.out.join("orl-faces"))?,
+        Set::Orl => unpack::orl(file, &args.out.join("orl-faces"), fetched)?,
         Set::Olivetti => {
             let [images, labels] = ["images-idx3", "labels-idx1"]
                 .map(|name| args.out.join(format!("olivetti-{name}-ubyte")));

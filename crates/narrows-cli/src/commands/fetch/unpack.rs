@@ -26,9 +26,11 @@ const EXPANDED: u64 = 1 << 28;
 const BYTES: u32 = 2;
 const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
-/// What to do about an archive of ORL faces that is not theirs.
-const ORL_REMEDY: &str =
+/// What to do about an archive of ORL faces that is not theirs, and was fetched just now.
+const REMOVED: &str =
     "it is removed: run the command again, or give an address that has it with --mirror";
+/// The same of one that lay there.
+const LEFT: &str = "remove it, and run the command again";
 
 /// Whether the pictures lie in `folder` already, all of them and right.
 pub(super) fn has_orl(folder: &Path) -> Result<bool> {
@@ -51,10 +53,10 @@ fn orl_names() -> impl Iterator<Item = String> {
 
 /// Writes the 400 pictures of the archive into `folder`, one sub-folder for each person. Nothing else
 /// in the archive is written, and nothing before all pictures are proved right. An archive of others
-/// is removed, for it has the name of one that was fetched.
-pub(super) fn orl(archive: &Path, folder: &Path) -> Result<()> {
-    let pictures = orl_pictures(archive);
-    if matches!(pictures, Err(Error::BadFile { .. })) {
+/// is removed if it was fetched just now, for it would be taken for the right one.
+pub(super) fn orl(archive: &Path, folder: &Path, fetched: bool) -> Result<()> {
+    let pictures = orl_pictures(archive, if fetched { REMOVED } else { LEFT });
+    if fetched && matches!(pictures, Err(Error::BadFile { .. })) {
         fs::remove_file(archive).map_err(|error| Error::write(archive, error))?;
     }
     for (name, bytes) in pictures? {
@@ -67,8 +69,8 @@ pub(super) fn orl(archive: &Path, folder: &Path) -> Result<()> {
 }
 
 /// The names and bytes of the 400 pictures, proved right.
-fn orl_pictures(archive: &Path) -> Result<Vec<(String, Vec<u8>)>> {
-    let bad = |problem: String| Error::bad_file(archive, problem, ORL_REMEDY);
+fn orl_pictures(archive: &Path, remedy: &str) -> Result<Vec<(String, Vec<u8>)>> {
+    let bad = |problem: String| Error::bad_file(archive, problem, remedy);
     let file = File::open(archive).map_err(|error| Error::read(archive, error))?;
     let mut zip = ZipArchive::new(file).map_err(|error| bad(error.to_string()))?;
     let mut listed = Vec::with_capacity(zip.len());

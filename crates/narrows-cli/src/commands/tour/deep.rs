@@ -22,7 +22,7 @@ const WIDTHS: [usize; 4] = [2, 3, 4, 8];
 /// The code of a full tour that is wide enough to see little amiss, and how its recipe is called.
 const WIDEST: usize = 30;
 const RECIPE: &str = "recipes/deep-mnist.toml";
-/// Passes over the rows for it, a quarter of those of the recipe.
+/// Passes over the rows for it, about a quarter of those of the recipe.
 const EPOCHS: usize = 16;
 /// Points along either side of the decoded plane.
 const TILES: usize = 18;
@@ -39,7 +39,8 @@ pub(super) fn run(shop: &Workshop<'_>) -> Result<Told> {
     let mut of_widest = String::new();
     if shop.full {
         let (network, told) = widest(shop)?;
-        found.push(measured(&digits.test, Model::Network(network), &shop.pca(WIDEST)?)?);
+        let pca = shop.pca(network.latent_dim())?;
+        found.push(measured(&digits.test, Model::Network(network), &pca)?);
         of_widest = told;
     }
     let plane = shop.deep(2)?;
@@ -116,7 +117,7 @@ fn widest(shop: &Workshop<'_>) -> Result<(Network, String)> {
     let output = recipe.model.output_activation.unwrap_or(Activation::Sigmoid);
     let shape = recipe.model.network(output);
     let told = format!(
-        "The code of {WIDEST} numbers is that of {RECIPE}, whose layers are wider ({} – {}), after {EPOCHS} passes \
+        "The widest code is that of {RECIPE}, whose layers are wider ({} – {}), after {EPOCHS} passes \
          over the rows where the recipe makes {}.",
         digits.train.cols(),
         listed(&shape.layers),

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::draw::{filter, lines, marked, picture};
 use super::told::Told;
-use super::workshop::{Workshop, first};
+use super::workshop::Workshop;
 
 /// Pictures of each person that are learned from.
 const KNOWN: usize = 7;
@@ -193,7 +193,7 @@ pub(super) fn growing(shop: &Workshop<'_>) -> Result<Told> {
         places.iter().map(|_| (String::new(), Vec::new())).collect();
     let mut curve = Vec::new();
     for &k in &counts {
-        let own = first(&pca, k);
+        let own = pca.first(k);
         let rebuilt = match k {
             0 => Array2::from_shape_fn(held_out.dim(), |(_, column)| pca.mean[column] as f32),
             _ => own.inverse_transform(own.transform(held_out.view())?.view())?,

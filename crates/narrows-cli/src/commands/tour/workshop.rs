@@ -13,7 +13,6 @@ use narrows::model::pca::{Components, PcaOptions};
 use narrows::model::{Model, Network, Pca, Trainable};
 use narrows::train::dictionary::{DictionaryObserver, DictionaryStep};
 use narrows::train::{Epoch, Method, Observer, Schedule, Step, Task, TrainOptions, Wish, fit};
-use ndarray::s;
 
 use super::lego::Study;
 use super::linear::Learned;
@@ -89,7 +88,7 @@ impl<'a> Workshop<'a> {
 
     /// PCA of the digits with `k` components.
     pub(super) fn pca(&self, k: usize) -> Result<Pca> {
-        Ok(first(self.components()?, k))
+        Ok(self.components()?.first(k))
     }
 
     /// The linear autoencoder of free matrices, which two sections tell of.
@@ -203,18 +202,6 @@ fn kept<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
     }
     let value = make()?;
     Ok(cell.get_or_init(|| value))
-}
-
-/// The first components of a PCA.
-pub(super) fn first(pca: &Pca, k: usize) -> Pca {
-    let k = k.min(pca.components.nrows());
-    Pca {
-        components: pca.components.slice(s![..k, ..]).to_owned(),
-        explained_variance: pca.explained_variance.slice(s![..k]).to_owned(),
-        explained_variance_ratio: pca.explained_variance_ratio.slice(s![..k]).to_owned(),
-        singular_values: pca.singular_values.slice(s![..k]).to_owned(),
-        ..pca.clone()
-    }
 }
 
 /// What a model loses of rows, and what PCA does.

@@ -46,7 +46,7 @@ pub use missing::MissingOptions;
 pub use select::{Components, Selection};
 pub use solve::{Algorithm, Solver};
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 use super::Autoencoder;
 use crate::compute::{Matrix, Moments, Real, centred, multiply};
@@ -182,6 +182,20 @@ impl Pca {
             whiten,
             solver,
             selection,
+        }
+    }
+
+    /// The same with its first `k` components alone, or all where it has no more. What depends on how many there are,
+    /// such as the variance of the noise, stays that of all.
+    #[must_use]
+    pub fn first(&self, k: usize) -> Self {
+        let k = k.min(self.components.nrows());
+        Self {
+            components: self.components.slice(s![..k, ..]).to_owned(),
+            explained_variance: self.explained_variance.slice(s![..k]).to_owned(),
+            explained_variance_ratio: self.explained_variance_ratio.slice(s![..k]).to_owned(),
+            singular_values: self.singular_values.slice(s![..k]).to_owned(),
+            ..self.clone()
         }
     }
 
