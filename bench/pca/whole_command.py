@@ -17,8 +17,8 @@ NARROWS = os.environ.get("NARROWS", cases.ROOT / "target" / "release" / "narrows
 
 
 def file_of_digits(quick):
-    path = cases.pictures_of_digits()
-    if quick or path is None or path.suffix != ".gz":
+    path = None if quick else cases.pictures_of_digits()
+    if path is None or path.suffix != ".gz":
         name, path, _ = cases.prepare("digits", quick)
         return f"{name}, float32 .npy", path
     return "MNIST, gzipped idx", path
